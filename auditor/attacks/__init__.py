@@ -1,0 +1,1 @@
+"""Techniques of adversaries, one module each. They see observations, never the target."""

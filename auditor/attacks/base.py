@@ -1,0 +1,188 @@
+"""What an attack is: its needs, parameters, cost, and ``run``."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from auditor.core.grants import Grant
+from auditor.core.shape import Modality, TargetShape, Task
+from auditor.observations.model import SharedModel
+from auditor.observations.records import Records
+from auditor.observations.released import Observation
+from auditor.observations.returned import AttackOutput
+
+
+class AttackParams(BaseModel):
+    """Base of an attack's parameters: frozen, unknown names refused, each field described."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What must be granted and what the target must be like.
+
+    Attributes:
+        grants: All of these.
+        one_of: At least one of these (empty = no such need).
+        modalities, tasks: None = any.
+        traits: Traits of :class:`TargetShape` that must be there, each with the reason to print when missing.
+    """
+
+    grants: frozenset[Grant]
+    one_of: frozenset[Grant] = frozenset()
+    modalities: frozenset[Modality] | None = None
+    tasks: frozenset[Task] | None = None
+    traits: dict[str, str] = field(default_factory=dict)
+
+    def unmet(self, *, scenario: str, granted: frozenset[Grant], shape: TargetShape) -> list[str]:
+        """Reasons why the attack does not apply; empty where it does."""
+        reasons = [
+            f"needs {grant.value}; scenario '{scenario}' does not grant it" for grant in sorted(self.grants - granted)
+        ]
+        if self.one_of and not self.one_of & granted:
+            names = " or ".join(grant.value for grant in sorted(self.one_of))
+            reasons.append(f"needs {names}; scenario '{scenario}' grants neither")
+        if self.modalities is not None and shape.modality not in self.modalities:
+            reasons.append(f"is for {_list(self.modalities)}; the target is {shape.modality.value}")
+        if self.tasks is not None and shape.task not in self.tasks:
+            reasons.append(f"is for {_list(self.tasks)}; the target's task is {shape.task.value}")
+        reasons += [why for trait, why in self.traits.items() if trait not in shape.traits]
+        return reasons
+
+
+def _list(values: frozenset[Modality] | frozenset[Task]) -> str:
+    return ", ".join(sorted(value.value for value in values))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an attack will use, before it runs.
+
+    Attributes:
+        gradient_evaluations: Forward-and-backward passes of one update's batch, second-order ones counted as 3.
+        queries: Forward passes of one candidate.
+        reference_models: Reference models it reads (shared, trained once per run).
+    """
+
+    gradient_evaluations: int = 0
+    queries: int = 0
+    reference_models: int = 0
+
+
+@dataclass(frozen=True)
+class ReferenceModels:
+    """Outputs of models that the adversary trained itself with the federation's recipe on data it holds.
+
+    The training set of each is a random half of candidates + population, drawn without looking at
+    membership in the target (paired complements are excluded).
+
+    Attributes:
+        outputs: ``(models, candidates, classes)``.
+        losses: ``(models, candidates)``.
+        included: ``(models, candidates)`` bool: was the candidate in that model's training set?
+        population_outputs: ``(models, population, classes)``.
+        population_losses: ``(models, population)``.
+        population_included: ``(models, population)`` bool.
+    """
+
+    outputs: Tensor
+    losses: Tensor
+    included: Tensor
+    population_outputs: Tensor
+    population_losses: Tensor
+    population_included: Tensor
+
+    def __len__(self) -> int:
+        return int(self.losses.shape[0])
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the adversary knows beside its observation. A field is None where it was not granted.
+
+    Attributes:
+        model: Architecture, loss, preprocessing.
+        population: Other records of the same kind.
+        population_outputs, population_losses: What the audited model answers on them (needs queries).
+        references: The adversary's own models.
+    """
+
+    model: SharedModel
+    population: Records | None = None
+    population_outputs: Tensor | None = None
+    population_losses: Tensor | None = None
+    references: ReferenceModels | None = None
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where and how long an attack may compute.
+
+    Attributes:
+        device: torch device.
+        seed: For a generator of its own; nothing sets a global seed.
+        deadline: ``time.monotonic()`` value after which the attack must return what it has, or None.
+        progress: Called with a fraction in [0, 1].
+    """
+
+    device: str = "cpu"
+    seed: int = 0
+    deadline: float | None = None
+    progress: Callable[[float], None] = lambda fraction: None
+
+    def generator(self, *, device: str = "cpu") -> torch.Generator:
+        """A generator seeded with :attr:`seed`."""
+        return torch.Generator(device=device).manual_seed(self.seed)
+
+    @property
+    def out_of_time(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+
+class Attack(Protocol):
+    """A technique. One public class a module, named after the technique, its paper in the docstring.
+
+    Class attributes:
+        name: ``family/technique``, e.g. ``inversion/gradient-matching``.
+        title: Plain words for the report.
+        paper: ``Authors, year, arXiv id, algorithm``.
+        needs: See :class:`Needs`.
+        revision: Part of the cache key; raise it when results change.
+        Params: Parameters with defaults and the reason for each.
+        observes: The observation types it reads.
+        attack_class: EDPB class: ``membership``, ``attribute``, ``exfiltration``, ``regurgitation``,
+            ``model_inversion`` or ``reconstruction``.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    needs: ClassVar[Needs]
+    revision: ClassVar[int]
+    observes: ClassVar[tuple[type, ...]]
+    attack_class: ClassVar[str]
+    Params: ClassVar[type[AttackParams]]
+
+    def __init__(self, params: AttackParams) -> None: ...
+
+    def unmet(self, shape: TargetShape) -> list[str]:
+        """Reasons beyond :attr:`needs` that follow from sizes and parameters; usually empty."""
+        ...
+
+    def cost(self, shape: TargetShape) -> Cost:
+        """Work for one observation."""
+        ...
+
+    def run(self, seen: Observation, known: Knowledge, context: RunContext) -> AttackOutput:
+        """Attack one observation.
+
+        Raises:
+            AttackFailed: with a reason to print.
+        """
+        ...

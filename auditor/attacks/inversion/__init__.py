@@ -1,0 +1,1 @@
+"""Reconstruction of records from updates."""

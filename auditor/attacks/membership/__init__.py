@@ -1,0 +1,1 @@
+"""Was a record in the training data?"""

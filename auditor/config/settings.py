@@ -1,0 +1,228 @@
+"""The user's ``audit.yaml`` as typed, frozen settings; every default has its reason beside it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from auditor.core.shape import Modality, Task
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys refused, finite numbers only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+class OrganisationSettings(Settings):
+    """What people declare; printed as declared, never inferred."""
+
+    controller: str | None = None
+    data_category: Literal["public", "ordinary", "sensitive", "special_category"]
+    subjects: Count | None = Field(None, description="People in the training data; needed for exposure figures.")
+    membership_is_sensitive: bool | None = Field(
+        None, description="Does being in the data already say something about a person?"
+    )
+    vulnerable_people: bool | None = None
+
+
+class AuditSection(Settings):
+    """What is audited, why, and who declares what."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    purpose: str = ""
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = Field(0, description="All randomness of the run follows from it.")
+    release_context: Literal["internal", "partners", "public"]
+    organisation: OrganisationSettings
+
+
+class NormaliseSettings(Settings):
+    """Per-channel standardisation that the model expects: (value - mean) / std, values scaled to [0, 1] first."""
+
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    std: Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+
+class SplitSettings(Settings):
+    """Which records form a split: the value of a split column or array, or a number of records to draw."""
+
+    split: str | int | None = None
+    count: Count | None = None
+
+
+class DataSettings(Settings):
+    """Where the sample data is and which part of it plays which role."""
+
+    path: str = Field(description=".npz | .csv[.gz] | .parquet | .jsonl[.gz] | a folder of images, or package data")
+    inputs: str | tuple[str, ...] | None = Field(
+        None, description="Array name, column list (all but the label when absent), or text field."
+    )
+    labels: str | None = Field(None, description="Array or column of labels; not needed for language models.")
+    split_by: str | None = Field(None, description="Array or column that `split` values refer to; default: 'split'.")
+    categorical: tuple[str, ...] = Field((), description="Columns to one-hot encode; text columns always are.")
+    normalise: NormaliseSettings | Literal["standardise"] | None = Field(
+        None, description="Channel constants, or 'standardise' to use the population split's mean and std."
+    )
+    tokenizer: str | None = Field(None, description="FILE.py:callable from text to a list of token ids (text only).")
+    max_tokens: Count | None = Field(None, description="Longer texts are cut, shorter ones padded with id 0.")
+    members: SplitSettings | None = Field(None, description="Required for membership on given weights.")
+    nonmembers: SplitSettings | None = None
+    population: SplitSettings | None = Field(None, description="What an adversary may hold of the same kind.")
+
+
+class TargetSettings(Settings):
+    """The user's model and data."""
+
+    model: str = Field(description="FILE.py:callable | package.module:callable | model.pt2 (torch.export)")
+    weights: str | None = Field(None, description="The deployed weights: .safetensors, .pt or .npz.")
+    task: Task = Task.CLASSIFICATION
+    modality: Modality
+    loss: str = Field("default", description="cross_entropy | mse | FILE.py:callable; default follows from the task.")
+    data: DataSettings
+
+
+class ParticipationSettings(Settings):
+    """Which clients take part in a round."""
+
+    scheme: Literal["full", "poisson", "fixed_size"] = "full"
+    rate: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    count: Count | None = None
+
+
+class LocalSettings(Settings):
+    """What a client does between receiving the model and sending its update."""
+
+    epochs: Count = 1
+    batch_size: Count = 16
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    learning_rate: Positive = 0.05
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    proximal: Annotated[float, Field(ge=0.0)] = Field(0.0, description="FedProx mu.")
+
+
+class PartitionSettings(Settings):
+    """How records are spread over clients."""
+
+    scheme: Literal["iid", "dirichlet", "by_column"] = "iid"
+    alpha: Positive | None = None
+    column: str | None = None
+
+
+class SecureAggregationSettings(Settings):
+    """The server sees only the sum of a round."""
+
+    enabled: bool = False
+    threshold: Count | None = None
+    dropout: Fraction = 0.0
+
+
+class AggregationSettings(Settings):
+    """How the server combines updates."""
+
+    rule: Literal["mean", "median", "trimmed_mean", "krum"] = "mean"
+    secure: SecureAggregationSettings = SecureAggregationSettings()
+
+
+class UpdateSettings(Settings):
+    """What of the update leaves the client."""
+
+    quantise_bits: Annotated[int, Field(ge=1, le=16)] | None = None
+    top_k: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(None, description="Fraction of coordinates kept.")
+    prune: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(None, description="Fraction of coordinates zeroed.")
+    layers: Literal["all"] | tuple[str, ...] = "all"
+
+
+class FederationSettings(Settings):
+    """The federation as it runs."""
+
+    algorithm: Literal["fedsgd", "fedavg", "fedprox"]
+    clients: Count = 10
+    participation: ParticipationSettings = ParticipationSettings()
+    rounds: Count = 20
+    local: LocalSettings = LocalSettings()
+    partition: PartitionSettings = PartitionSettings()
+    batch_norm: Literal["train", "eval", "frozen"] = "train"
+    aggregation: AggregationSettings = AggregationSettings()
+    update: UpdateSettings = UpdateSettings()
+    defences: tuple[str | dict[str, Any], ...] = ()
+
+
+class ClippingSettings(Settings):
+    """Bound on each unit's contribution."""
+
+    norm: Positive
+    kind: Literal["flat", "per_layer", "adaptive"] = "flat"
+    quantile: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    count_noise: Annotated[float, Field(ge=0.0)] | None = None
+
+
+class OverrideSettings(Settings):
+    """Accounting inputs that do not follow from federation and data, with the reason why."""
+
+    steps: Count | None = None
+    sampling_rate: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    records: Count | None = Field(None, description="Records (or clients) in the real deployment.")
+    records_per_client: Count | None = Field(None, description="Records of one person, for record-level DP.")
+    honest_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    tuning_runs: Count | None = None
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class PrivacySettings(Settings):
+    """The declared privacy mechanism. Unit, adjacency and sampling are never guessed."""
+
+    mechanism: Literal["none", "dp_sgd", "dp_fedavg", "local", "distributed", "dp_ftrl"]
+    protects: Literal["record", "client"] | None = None
+    adjacency: Literal["add_or_remove", "replace_one", "zero_out"] | None = None
+    noise_multiplier: Annotated[float, Field(ge=0.0)] | None = Field(
+        None, description="Noise standard deviation on the sum, in units of the clipping norm."
+    )
+    clipping: ClippingSettings | None = None
+    sampling: Literal["poisson", "shuffled", "fixed_size", "full"] | None = Field(
+        None, description="What the code really does with the protected unit."
+    )
+    delta: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    claimed_epsilon: Annotated[float, Field(ge=0.0)] | None = Field(None, description="What the documents say.")
+    override: OverrideSettings | None = None
+
+
+class BudgetSettings(Settings):
+    """How much the run may use."""
+
+    minutes: Positive = 30.0
+    memory_gib: Positive | None = None
+
+
+class ComputeSettings(Settings):
+    """Where the run computes."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    executor: Literal["serial", "processes", "ray"] = "serial"
+    workers: Count | None = None
+
+
+class ReportSettings(Settings):
+    """What is rendered."""
+
+    controls: tuple[str, ...] = ("gdpr", "eu_ai_act", "iso_42001")
+    audience: Literal["dpia", "engineering"] = "dpia"
+    formats: tuple[Literal["html", "pdf"], ...] = ("html", "pdf")
+    language: Literal["en"] = "en"
+
+
+class AuditSettings(Settings):
+    """The whole file."""
+
+    audit: AuditSection
+    target: TargetSettings
+    federation: FederationSettings
+    privacy: PrivacySettings
+    scenarios: Annotated[tuple[str, ...], Field(min_length=1)] = ("honest-server", "released-model")
+    attacks: Literal["default", "all"] | tuple[str, ...] = "default"
+    parameters: dict[str, dict[str, Any]] = Field({}, description="Attack name to the parameters that differ.")
+    budget: BudgetSettings = BudgetSettings()
+    compute: ComputeSettings = ComputeSettings()
+    report: ReportSettings = ReportSettings()

@@ -1,0 +1,1 @@
+"""Law packs, and the rules from claims to control status."""

@@ -1,0 +1,1 @@
+"""Types that every other folder speaks in. Standard library and pydantic only."""

@@ -1,0 +1,137 @@
+"""Judgements: a measurement against a threshold, a claim, a control."""
+
+from enum import StrEnum
+
+from auditor.core.base import Frozen
+
+
+class FindingStatus(StrEnum):
+    """What a finding says."""
+
+    WITHIN = "within"
+    EXCEEDS = "exceeds"
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not_applicable"
+    FAILED = "failed"
+    NOT_RUN = "not_run"
+
+
+class Threshold(Frozen):
+    """A limit that a scenario fixed before the run.
+
+    Attributes:
+        metric: Key of the measurement, e.g. ``tpr_at_fpr[fpr=0.01]``.
+        limit: In the metric's unit.
+        reason: Why this limit; printed.
+    """
+
+    metric: str
+    limit: float
+    reason: str
+
+
+class Finding(Frozen):
+    """One measurement against its threshold, or an attack that gave none.
+
+    Attributes:
+        id: Stable, e.g. ``released-model:membership/lira@trained:tpr_at_fpr[fpr=0.01]``.
+        sentence: Plain words: what was found, with the figure and its interval.
+        advice: What can be done: names the setting to change. Empty where nothing is to be done.
+    """
+
+    id: str
+    outcome: str
+    status: FindingStatus
+    metric: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    sentence: str
+    advice: str = ""
+
+
+class ClaimKind(StrEnum):
+    """What stands behind a claim."""
+
+    BOUND = "bound"
+    MEASUREMENT = "measurement"
+    DECLARATION = "declaration"
+
+
+class Claim(Frozen):
+    """A sentence that evidence supports or contradicts.
+
+    ``evidence_kind`` is one of the shared vocabulary of the law packs (``mia_tpr_at_fpr`` …);
+    ``evidence`` names findings, lints or settings by id.
+    """
+
+    id: str
+    kind: ClaimKind
+    sentence: str
+    evidence_kind: str
+    supports: bool | None
+    evidence: tuple[str, ...] = ()
+
+
+class ControlStatus(StrEnum):
+    """What the evidence of this run says about a control. People decide about conformity."""
+
+    SUPPORTS = "evidence_supports"
+    CONTRADICTS = "evidence_contradicts"
+    INCONCLUSIVE = "inconclusive"
+    NOT_TESTED = "not_tested"
+    OUTSIDE_REACH = "outside_reach"
+    STALE = "stale"
+    HUMAN_DECLARED = "human_declared"
+
+
+class ControlRow(Frozen):
+    """One provision of a law pack with its status."""
+
+    catalogue: str
+    id: str
+    title: str
+    kind: str
+    source_ref: str
+    paraphrase: str
+    status: ControlStatus
+    reason: str
+    applies_from: tuple[str, ...] = ()
+    applicable_now: bool | None = None
+    as_of: str
+    basis: str
+    evidence: tuple[str, ...] = ()
+    evidence_kinds: tuple[str, ...] = ()
+    outside_reach: tuple[str, ...] = ()
+    note: str = ""
+
+
+class CoverageRow(Frozen):
+    """One of the EDPB's five attack classes (Opinion 28/2024, par. 55)."""
+
+    id: str
+    title: str
+    status: str
+    reason: str
+    attacks: tuple[str, ...] = ()
+
+
+class RiskCell(Frozen):
+    """Likelihood and severity of one feared event by one actor.
+
+    ``at_least`` is true where something in scope was not tested or inconclusive.
+    """
+
+    actor: str
+    event: str
+    attack_class: str
+    success_band: str
+    effort: str
+    effort_points: int | None = None
+    likelihood: int | None
+    at_least: bool
+    severity: int
+    reason: str
+    evidence: tuple[str, ...] = ()

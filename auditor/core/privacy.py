@@ -1,0 +1,126 @@
+"""What accounting says: epsilon with its error, what it caps, and what was declared wrongly."""
+
+from enum import StrEnum
+
+from auditor.core.base import Frozen
+
+
+class Agreement(StrEnum):
+    """How the engines ended."""
+
+    AGREED = "agreed"
+    REFINED = "refined"
+    DISPUTED = "disputed"
+    SINGLE = "single"
+    BOUND_ONLY = "bound_only"
+
+
+class EngineValue(Frozen):
+    """What one accountant answered, or why it did not."""
+
+    engine: str
+    version: str
+    lower: float | None = None
+    estimate: float | None = None
+    upper: float | None = None
+    seconds: float = 0.0
+    note: str = ""
+
+
+class EpsilonEstimate(Frozen):
+    """Epsilon with its bracket.
+
+    ``lower <= true epsilon of the stated mechanism <= upper``. ``upper`` is what may be quoted.
+
+    Attributes:
+        unit: ``record`` or ``client``.
+        adjacency: ``add_or_remove``, ``replace_one`` or ``zero_out``.
+        sampler: What the estimate assumes about participation.
+        exactness: ``exact`` (bracket is numerical error) or ``bound`` (upper is a bound of unknown slack).
+        mu_gdp: The smallest mu whose Gaussian trade-off curve lies below this mechanism's, or None.
+    """
+
+    lower: float
+    estimate: float
+    upper: float
+    delta: float
+    unit: str
+    adjacency: str
+    sampler: str
+    exactness: str = "exact"
+    mu_gdp: float | None = None
+    agreement: Agreement
+    engines: tuple[EngineValue, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class RoundEpsilon(Frozen):
+    """Epsilon after a number of federated rounds."""
+
+    round: int
+    lower: float
+    upper: float
+
+
+class CapPoint(Frozen):
+    """No attack on the released outputs reaches more than ``tpr`` at ``fpr`` (membership)."""
+
+    fpr: float
+    tpr: float
+
+
+class AttackCaps(Frozen):
+    """What the privacy guarantee caps, whatever the attack.
+
+    Attributes:
+        roc: Cap on TPR over FPR, increasing FPR, including every FPR in the thresholds.
+        advantage: Cap on TPR - FPR.
+        posterior: Prior -> cap on the posterior probability of membership.
+        reconstruction: Blind-guess probability kappa -> cap on reconstruction success.
+    """
+
+    roc: tuple[CapPoint, ...]
+    advantage: float
+    posterior: dict[str, float] = {}
+    reconstruction: dict[str, float] = {}
+
+
+class LintSeverity(StrEnum):
+    """How much a misdeclaration matters."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Lint(Frozen):
+    """One misdeclaration rule that fired."""
+
+    id: str
+    severity: LintSeverity
+    title: str
+    found: str
+    remedy: str
+    source: str
+    setting: str = ""
+
+
+class AccountingReport(Frozen):
+    """Everything the report says about the privacy guarantee.
+
+    ``epsilon`` is None exactly where ``reason`` says why there is none (no mechanism declared,
+    mechanism without a known bound). No mechanism means epsilon = infinity, stated as such by an
+    ``EpsilonEstimate`` with infinite values.
+    """
+
+    epsilon: EpsilonEstimate | None
+    reason: str = ""
+    claimed_epsilon: float | None = None
+    alternatives: tuple[EpsilonEstimate, ...] = ()
+    by_round: tuple[RoundEpsilon, ...] = ()
+    caps: AttackCaps | None = None
+    lints: tuple[Lint, ...] = ()
+    lints_checked: tuple[str, ...] = ()
+    spec: dict[str, str | int | float | bool | None] = {}

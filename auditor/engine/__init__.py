@@ -1,0 +1,1 @@
+"""Turn a plan into finished units: order, execute, cache, resume, progress."""

@@ -1,0 +1,1 @@
+"""What both sides of the game need: the model as a pure function, losses, local training."""

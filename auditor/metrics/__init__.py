@@ -1,0 +1,1 @@
+"""Compare what attacks returned with the truth; every measurement carries an interval."""

@@ -1,0 +1,44 @@
+"""What attacks return. No metric inside: truth and output meet in ``metrics``."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MembershipScores:
+    """Scores of the candidate records; higher means more likely a member. Shape ``(candidates,)``."""
+
+    scores: Tensor
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Reconstructed records.
+
+    Attributes:
+        inputs: Shape ``(k, *input_shape)`` in model units (tokens: int64 ids). ``k`` may differ from the
+            number of true records; 0 rows = the attack reports that it recovered nothing.
+        labels: Shape ``(k,)`` or None.
+        confidence: Shape ``(k,)``: the attack's own statement, higher = surer; None where it has none.
+        objective: Final matching loss, for information.
+    """
+
+    inputs: Tensor
+    labels: Tensor | None = None
+    confidence: Tensor | None = None
+    objective: float | None = None
+    iterations: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecoveredLabels:
+    """How many records of each class the attack says stand behind an update. Shape ``(classes,)``, int64."""
+
+    counts: Tensor
+    notes: tuple[str, ...] = ()
+
+
+AttackOutput = MembershipScores | Reconstruction | RecoveredLabels

@@ -1,0 +1,1 @@
+"""Thresholds to findings, risk, claims."""

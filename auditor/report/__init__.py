@@ -1,0 +1,1 @@
+"""``results.json`` to figures, HTML, PDF and exports. Never reaches torch."""

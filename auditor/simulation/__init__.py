@@ -1,0 +1,1 @@
+"""Play federated rounds and emit observations."""

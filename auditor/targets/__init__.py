@@ -1,0 +1,1 @@
+"""Load the user's model and data safely; hold the truth."""
