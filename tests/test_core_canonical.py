@@ -30,10 +30,10 @@ def test_numbers(value: float, text: str) -> None:
 
 
 def test_keys_sort_by_utf16_code_units() -> None:
-    value = {"€": 1, "\r": 2, "דּ": 3, "1": 4, "😀": 5, "\x80": 6, "ö": 7}
-    keys = ["\r", "1", "\x80", "ö", "€", "😀", "דּ"]
+    value = {"€": 1, "\r": 2, "\ufb33": 3, "1": 4, "😀": 5, "\x80": 6, "ö": 7}
+    keys = ["\r", "1", "\x80", "ö", "€", "😀", "\ufb33"]
     written = canonical_json(value).decode()
-    assert sorted(keys, key=lambda k: written.index(f'{canonical_json(k).decode()}:')) == keys
+    assert sorted(keys, key=lambda k: written.index(f"{canonical_json(k).decode()}:")) == keys
 
 
 def test_numbers_that_are_not_finite_are_refused() -> None:

@@ -91,7 +91,8 @@ class Outcome(Frozen):
         arrays: Curves for the figures, e.g. ``roc`` with rows (fpr, tpr, tpr_low, tpr_high).
         observations: How many observations (updates, models) were attacked.
         parameters: The attack's parameters as used.
-        paper: The source of the technique.
+        title, paper: The technique in plain words, and its source.
+        attack_class: EDPB class (Opinion 28/2024, par. 55), e.g. ``membership`` or ``reconstruction``.
         effort: What the attack really used: ``cpu_seconds``, ``iterations``, ``queries``, ``reference_models``.
         notes: Sentences of the attack about its own run (e.g. what it chose, without any data).
     """
@@ -107,6 +108,7 @@ class Outcome(Frozen):
     parameters: dict[str, str | int | float | bool | list[str | int | float] | None] = {}
     title: str = ""
     paper: str = ""
+    attack_class: str = ""
     effort: dict[str, float] = {}
     notes: tuple[str, ...] = ()
 

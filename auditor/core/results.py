@@ -63,6 +63,8 @@ class ScenarioSummary(Frozen):
     grants: tuple[str, ...]
     withheld: tuple[str, ...] = ()
     thresholds: tuple[Threshold, ...]
+    access: int = 0
+    knowledge: int = 0
 
 
 class Organisation(Frozen):
