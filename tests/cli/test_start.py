@@ -1,0 +1,31 @@
+"""The command line starts fast and without torch."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+_LIST = "import sys; from auditor.cli.main import app; print(*[m for m in sys.modules])"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    loaded = subprocess.run([sys.executable, "-c", _LIST], check=True, capture_output=True, text=True).stdout.split()
+    heavy = {"torch", "opacus", "scipy", "matplotlib", "weasyprint", "numpy", "sklearn", "pydantic"}
+    assert heavy.isdisjoint(loaded)
+
+
+def test_help_starts_in_half_a_second() -> None:
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "auditor", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert min(once() for _ in range(5)) <= 0.5
+
+
+@pytest.mark.parametrize("command", ["init", "check", "plan", "run", "report", "account", "list", "explain", "schema"])
+def test_every_command_explains_itself(command: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "auditor", command, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
