@@ -49,11 +49,15 @@ def _scenarios() -> list[dict[str, str]]:
     from auditor.config.load import available_scenarios, load_scenario
 
     found = [load_scenario(name, relative_to=Path.cwd()) for name in available_scenarios()]
-    return [{"name": s.name, "title": s.title, "note": f"{s.behaviour}; attacks: {', '.join(s.attacks)}"} for s in found]
+    return [
+        {"name": s.name, "title": s.title, "note": f"{s.behaviour}; attacks: {', '.join(s.attacks)}"} for s in found
+    ]
 
 
 def _controls() -> list[dict[str, str]]:
     from auditor.controls.catalogue import available_catalogues, load_catalogue
 
     found = [load_catalogue(name) for name in available_catalogues()]
-    return [{"name": c.name, "title": c.instrument, "note": f"{len(c.entries)} entries, as of {c.as_of}"} for c in found]
+    return [
+        {"name": c.name, "title": c.instrument, "note": f"{len(c.entries)} entries, as of {c.as_of}"} for c in found
+    ]
