@@ -1,0 +1,113 @@
+"""What is fixed before a run: adversaries, attack parameters and limits, as one digest.
+
+EDPB Opinion 28/2024 par. 55 and Regulation (EU) 2024/1689 Art. 9(8) ask for metrics and limits that were set
+beforehand. The plan stores the digest; a run whose own digest differs is refused.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from auditor.core.canonical import digest
+from auditor.core.errors import AuditorError
+from auditor.core.findings import Threshold
+from auditor.policy import rule
+
+
+class Adversary(Protocol):
+    """The part of a scenario that decides what is tested."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def behaviour(self) -> str: ...
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]: ...
+    @property
+    def access(self) -> int: ...
+    @property
+    def knowledge(self) -> int: ...
+
+
+def protocol_digest(
+    scenarios: Sequence[Adversary],
+    parameters: Mapping[str, Any],
+    thresholds: Mapping[str, Sequence[Threshold]] | None = None,
+) -> str:
+    """SHA-256 of the canonical JSON (RFC 8785) of what is tested and against which limits.
+
+    The order of scenarios, of grants and of parameter names does not matter; titles and descriptions do not
+    enter, for they change no result.
+
+    Args:
+        scenarios: Adversaries (settings or summaries), each with its grants and, where it has them, attacks.
+        parameters: Attack name to its parameters as they will be used.
+        thresholds: Scenario name to its limits; those of the scenarios when left out.
+
+    Raises:
+        ValueError: for two scenarios of one name, or a number that is not finite.
+    """
+    names = [scenario.name for scenario in scenarios]
+    if len(set(names)) != len(names):
+        raise ValueError(f"two scenarios have one name: {sorted(names)}")
+    limits = {scenario.name: scenario.thresholds for scenario in scenarios} if thresholds is None else thresholds
+    return digest(
+        {
+            "scenarios": {scenario.name: _adversary(scenario) for scenario in scenarios},
+            "parameters": {attack: _plain(values) for attack, values in parameters.items()},
+            "thresholds": {name: _limits(values) for name, values in limits.items()},
+            "risk_rule": rule.as_json(),
+        }
+    )
+
+
+def require_unchanged(*, planned: str, found: str, plan: str) -> None:
+    """Refuse a run whose protocol is not the planned one.
+
+    Args:
+        planned: Digest stored with the plan; empty where there is no plan yet.
+        found: Digest of the settings as they are now.
+        plan: Where the plan is, for the message.
+
+    Raises:
+        AuditorError: when they differ.
+    """
+    if planned and planned != found:
+        raise AuditorError(
+            f"{plan}: adversaries, attack parameters or limits were changed after the plan was made "
+            f"(protocol {planned[:12]} planned, {found[:12]} now).",
+            remedy="Put them back, or plan a new run in a new folder with --out.",
+        )
+
+
+def _adversary(scenario: Adversary) -> dict[str, Any]:
+    return {
+        "actor": scenario.actor,
+        "behaviour": scenario.behaviour,
+        "grants": sorted(map(str, getattr(scenario, "grants", ()))),
+        "attacks": sorted(getattr(scenario, "attacks", ())),
+        "access": scenario.access,
+        "knowledge": scenario.knowledge,
+    }
+
+
+def _limits(thresholds: Sequence[Threshold]) -> list[dict[str, Any]]:
+    rows = [{"metric": threshold.metric, "limit": threshold.limit} for threshold in thresholds]
+    return sorted(rows, key=lambda row: (str(row["metric"]), row["limit"]))
+
+
+def _plain(values: Any) -> Any:
+    """Parameters as a JSON value: models dumped, sets sorted."""
+    if isinstance(values, BaseModel):
+        return _plain(json.loads(values.model_dump_json()))
+    if isinstance(values, Mapping):
+        return {str(key): _plain(value) for key, value in values.items()}
+    if isinstance(values, set | frozenset):
+        return sorted((_plain(value) for value in values), key=str)
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    return values

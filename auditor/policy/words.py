@@ -1,0 +1,90 @@
+"""Figures in plain words. Rates are fractions everywhere else; only here do they become percentages."""
+
+import math
+from collections.abc import Iterable
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+_BASES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
+_ROUNDINGS = {"nearest": ROUND_HALF_EVEN, "down": ROUND_FLOOR, "up": ROUND_CEILING}
+
+
+def percent(rate: float, *, towards: str = "nearest", apart_from: float | None = None) -> str:
+    """A fraction as a percentage, e.g. ``12.3 %``.
+
+    Args:
+        rate: Fraction.
+        towards: ``nearest``, or ``down`` and ``up`` for the ends of an interval, so that no rounding narrows it.
+        apart_from: A limit. Digits are added until a rate that differs from it also reads differently.
+    """
+    return f"{_rounded(rate * 100, towards=towards, apart_from=_scaled(apart_from))} %"
+
+
+def number(value: float, *, towards: str = "nearest", apart_from: float | None = None) -> str:
+    """A figure without unit, three significant digits or as many as keep it apart from a limit."""
+    if math.isinf(value):
+        return "infinite" if value > 0 else "minus infinity"
+    return _rounded(value, towards=towards, apart_from=apart_from)
+
+
+def one_in(rate: float) -> str:
+    """A fraction as ``1 in 100`` where that is exact, as a percentage otherwise."""
+    for base in _BASES:
+        count = rate * base
+        if count >= 1 and math.isclose(count, round(count), rel_tol=1e-9):
+            return f"{round(count):,} in {base:,}"
+    return percent(rate)
+
+
+def quantity(value: float, unit: str, *, towards: str = "nearest", apart_from: float | None = None) -> str:
+    """A value in its unit: fractions as percentages, ``dB`` and ``nats`` with the unit behind."""
+    if unit == "fraction":
+        return percent(value, towards=towards, apart_from=apart_from)
+    text = number(value, towards=towards, apart_from=apart_from)
+    return text if unit in {"1", "count", ""} else f"{text} {unit}"
+
+
+def count(number_of: int, singular: str, plural: str = "") -> str:
+    """``1 record``, ``1,200 records``."""
+    return f"{number_of:,} {singular if number_of == 1 else plural or singular + 's'}"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    words = list(parts)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital and a full stop."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def _scaled(limit: float | None) -> float | None:
+    return None if limit is None else limit * 100
+
+
+def _rounded(value: float, *, towards: str, apart_from: float | None) -> str:
+    if value == 0:
+        return "0"
+    exact = Decimal(repr(value))
+    for digits in range(3, 17):
+        text = _digits(exact, digits=digits, towards=towards)
+        if apart_from is None or math.isclose(value, apart_from, rel_tol=1e-12) or float(text) != apart_from:
+            break
+    return f"{Decimal(text):,f}"
+
+
+def _digits(exact: Decimal, *, digits: int, towards: str) -> str:
+    """``exact`` to ``digits`` significant digits, but never more than one decimal from 1 on at three digits."""
+    last = exact.adjusted() - digits + 1
+    if digits == 3 and exact.adjusted() >= 0:
+        last = max(last, -1)
+    if digits == 3 and exact.adjusted() < 0:
+        last += 1
+    rounded = exact.quantize(Decimal(1).scaleb(min(last, 0)), rounding=_ROUNDINGS[towards])
+    if rounded == rounded.to_integral_value():
+        return str(rounded.to_integral_value())
+    return f"{rounded.normalize():f}"
