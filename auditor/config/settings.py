@@ -1,8 +1,8 @@
 """The user's ``audit.yaml`` as typed, frozen settings; every default has its reason beside it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from auditor.core.shape import Modality, Task
 
@@ -12,9 +12,30 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys refused, finite numbers only."""
+    """Base of all settings: frozen, unknown keys refused, finite numbers only.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+    A number where a name is meant (a column called ``3``) is taken as text; ``true`` where a number is
+    meant is refused; one name where a list of names is meant is a list of one.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, coerce_numbers_to_str=True
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _written_plainly(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        allowed = _types_in(annotation)
+        if isinstance(value, bool) and bool not in allowed and allowed & {int, float}:
+            raise ValueError(f"must be a number; received {str(value).lower()}")
+        if isinstance(value, str) and annotation == tuple[str, ...]:
+            return (value,)
+        return value
+
+
+def _types_in(annotation: Any) -> set[Any]:
+    return {annotation}.union(*(_types_in(inner) for inner in get_args(annotation) if not isinstance(inner, str)))
 
 
 class OrganisationSettings(Settings):
@@ -181,12 +202,26 @@ class PrivacySettings(Settings):
         None, description="Noise standard deviation on the sum, in units of the clipping norm."
     )
     clipping: ClippingSettings | None = None
+    clipping_norm: Positive | None = Field(None, description="Short for clipping: {norm: ...}.")
     sampling: Literal["poisson", "shuffled", "fixed_size", "full"] | None = Field(
         None, description="What the code really does with the protected unit."
     )
     delta: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     claimed_epsilon: Annotated[float, Field(ge=0.0)] | None = Field(None, description="What the documents say.")
     override: OverrideSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return with_clipping(value) if isinstance(value, dict) else value
+
+
+def with_clipping(privacy: dict[str, Any]) -> dict[str, Any]:
+    """The block with ``clipping_norm: 1.0`` written out as ``clipping: {norm: 1.0}``; one definition, no copies."""
+    if privacy.get("clipping_norm") is None or privacy.get("clipping") is not None:
+        return privacy
+    rest = {key: value for key, value in privacy.items() if key != "clipping_norm"}
+    return {**rest, "clipping": {"norm": privacy["clipping_norm"]}}
 
 
 class BudgetSettings(Settings):
