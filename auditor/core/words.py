@@ -14,8 +14,8 @@ WORDS: dict[str, str] = {
     "outside_reach": "No measurement can answer the control; people must.",
     "stale": "The evidence or the law pack is older than it may be.",
     "human_declared": "A person declared it; it is printed and not counted as evidence.",
-    "tpr_at_fpr": "True-positive rate at a false-positive rate: of the records that were in the training data, the share "
-    "that the attack names when at most the stated share of outside records is named by mistake. High is bad.",
+    "tpr_at_fpr": "True-positive rate at a false-positive rate: of the records that were in the training data, the "
+    "share that the attack names when at most the stated share of outside records is named by mistake. High is bad.",
     "auc": "Area under the ROC curve: the chance that a member scores higher than a non-member. 0.5 is guessing. "
     "An average over all people: it can look harmless while single people are exposed.",
     "advantage": "The largest true-positive rate minus false-positive rate over all thresholds. 0 is guessing.",
@@ -23,8 +23,8 @@ WORDS: dict[str, str] = {
     "recovered_share": "Share of the attacked records that were rebuilt better than any look-alike from the population "
     "explains. The floor beside it is what guessing without the update reaches.",
     "label_accuracy": "Share of the labels behind an update that the attack names correctly.",
-    "psnr": "Peak signal-to-noise ratio of the rebuilt image in dB, after matching outputs to records. Above about 25 dB "
-    "people recognise the picture.",
+    "psnr": "Peak signal-to-noise ratio of the rebuilt image in dB, after matching outputs to records. Above about 25 "
+    "dB people recognise the picture.",
     "ssim": "Structural similarity of the rebuilt image, 1 is identical.",
     "epsilon": "Privacy loss under differential privacy: the smaller, the less any attack on the released outputs can "
     "learn about one protected unit. The upper end of its bracket is what may be quoted.",
