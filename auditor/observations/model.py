@@ -49,6 +49,8 @@ class Preprocessing:
     std: tuple[float, ...] = ()
     columns: tuple[Column, ...] = ()
     vocabulary: int = 0
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
