@@ -1,0 +1,62 @@
+"""Gradients of single records, vectorised where the model allows it."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from auditor.learning.errors import LearningError
+from auditor.observations.model import State
+from auditor.observations.records import Records
+
+if TYPE_CHECKING:
+    from auditor.learning.functional import FunctionalModel
+
+
+def math_attention() -> AbstractContextManager[None]:
+    """Attention by its math kernel: the fused ones have neither a second derivative nor a ``vmap`` rule."""
+    context: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
+    return context
+
+
+def per_record_gradients(
+    model: "FunctionalModel", state: State, records: Records, *, chunk: int | None, training: bool
+) -> dict[str, Tensor]:
+    """See :meth:`FunctionalModel.per_record_gradients`."""
+    if training and model.mixes_records:
+        raise LearningError(
+            "Gradients of single records do not exist: BatchNorm in train mode mixes the records of a batch.",
+            remedy="Set federation.batch_norm to 'eval' or 'frozen', or use GroupNorm in the model.",
+        )
+    if len(records) == 0:
+        return {name: state[name].new_zeros((0, *state[name].shape)) for name in model.trainable}
+    if not model.per_record_by_loop:
+        try:
+            return _per_record_vmap(model, state, records, chunk=chunk, training=training)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            model.per_record_by_loop = True
+    rows = [model.gradient(state, records[i : i + 1], training=training) for i in range(len(records))]
+    return {name: torch.stack([row[name] for row in rows]) for name in model.trainable}
+
+
+def _per_record_vmap(
+    model: "FunctionalModel", state: State, records: Records, *, chunk: int | None, training: bool
+) -> dict[str, Tensor]:
+    trained = {name: state[name].detach() for name in model.trainable}
+    rest = {name: tensor.detach() for name, tensor in state.items() if name not in trained}
+
+    def one(parameters: dict[str, Tensor], inputs: Tensor, label: Tensor) -> Tensor:
+        record = Records(inputs.unsqueeze(0), label.unsqueeze(0))
+        return model.losses({**rest, **parameters}, record, training=training).squeeze(0)
+
+    each: Callable[..., dict[str, Tensor]] = vmap(
+        grad(one), in_dims=(None, 0, 0), randomness="different", chunk_size=chunk
+    )
+    with math_attention():
+        return each(trained, model.cast(records.inputs), records.labels)
