@@ -121,7 +121,8 @@ class CoverageRow(Frozen):
 class RiskCell(Frozen):
     """Likelihood and severity of one feared event by one actor.
 
-    ``at_least`` is true where something in scope was not tested or inconclusive.
+    ``at_least`` is true where something in scope was not tested or inconclusive. ``zone`` says what the cell asks of
+    people.
     """
 
     actor: str
@@ -133,5 +134,6 @@ class RiskCell(Frozen):
     likelihood: int | None
     at_least: bool
     severity: int
+    zone: str = ""
     reason: str
     evidence: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Metric keys such as ``tpr_at_fpr[fpr=0.01]``: read, compared, put into words."""
+"""Metric keys such as ``tpr_at_fpr[fpr=0.01]``: read and compared."""
 
 import re
 from typing import NamedTuple
@@ -6,42 +6,38 @@ from typing import NamedTuple
 from auditor.core.measurement import Measurement
 
 _KEY = re.compile(r"^\s*(?P<metric>[^\[\]\s]+)\s*(\[(?P<at>[^\[\]]*)\])?\s*$")
+_POINT = re.compile(r"^\s*(?P<name>\w+)\s*=\s*(?P<value>[-+.\deE]+)\s*$")
 
 
 class MetricKey(NamedTuple):
-    """A metric and its operating point."""
+    """A metric and its operating point; hashable."""
 
     metric: str
-    at: dict[str, float]
+    at: frozenset[tuple[str, float]]
 
 
 def parsed(key: str) -> MetricKey:
     """Read a key; ``fpr=1e-2`` and ``fpr=0.01`` are the same point.
 
-    Raises:
-        ValueError: when the key cannot be read.
+    A key that cannot be read stands for itself, so that it matches nothing and its limit shows up as unanswered.
     """
     match = _KEY.match(key)
     if match is None:
-        raise ValueError(f"{key!r} is not a metric such as 'tpr_at_fpr[fpr=0.01]'")
-    at: dict[str, float] = {}
-    for part in filter(None, (match["at"] or "").split(",")):
-        name, equals, value = part.partition("=")
-        try:
-            at[name.strip()] = float(value)
-        except ValueError:
-            raise ValueError(f"{key!r}: {part.strip()!r} is not a point such as 'fpr=0.01'") from None
-        if not (name.strip() and equals):
-            raise ValueError(f"{key!r}: {part.strip()!r} is not a point such as 'fpr=0.01'")
-    return MetricKey(match["metric"], at)
+        return MetricKey(key, frozenset())
+    points = [_point(part) for part in (match["at"] or "").split(",") if part.strip()]
+    if None in points:
+        return MetricKey(key, frozenset())
+    return MetricKey(match["metric"], frozenset(point for point in points if point))
 
 
-def names(key: str, measurement: Measurement) -> bool:
-    """Does ``key`` name this measurement?"""
-    wanted = parsed(key)
-    return wanted.metric == measurement.metric and wanted.at == measurement.at
+def of(measurement: Measurement) -> MetricKey:
+    """The key of a measurement."""
+    return MetricKey(measurement.metric, frozenset(measurement.at.items()))
 
 
-def same_metric(key: str, measurement: Measurement) -> bool:
-    """Does ``key`` name the metric of this measurement, at whatever point?"""
-    return parsed(key).metric == measurement.metric
+def _point(part: str) -> tuple[str, float] | None:
+    match = _POINT.match(part)
+    try:
+        return (match["name"], float(match["value"])) if match else None
+    except ValueError:
+        return None

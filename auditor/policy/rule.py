@@ -11,10 +11,12 @@ VERSION: Final = 1
 LIKELIHOOD_RATIO_S0: Final = 2.0
 LIKELIHOOD_RATIO_S1: Final = 5.0
 LIKELIHOOD_RATIO_S3: Final = 10.0
-"""Membership: TPR divided by FPR, at a false-positive rate of at most ``LARGEST_FPR``."""
+"""Membership: TPR divided by FPR, at false-positive rates from ``SMALLEST_FPR`` to ``LARGEST_FPR``."""
 
+SMALLEST_FPR: Final = 0.001
 LARGEST_FPR: Final = 0.01
-"""Bands are read where false alarms are rare: an attacker must be sure, not right on average."""
+"""Bands are read where false alarms are rare: an attacker must be sure, not right on average. Below the smallest
+rate no sample of a usual size can say anything."""
 
 SHARE_S0: Final = 0.05
 SHARE_S1: Final = 0.10
@@ -50,7 +52,7 @@ def as_json() -> dict[str, object]:
     return {
         "version": VERSION,
         "likelihood_ratio": [LIKELIHOOD_RATIO_S0, LIKELIHOOD_RATIO_S1, LIKELIHOOD_RATIO_S3],
-        "largest_fpr": LARGEST_FPR,
+        "fpr": [SMALLEST_FPR, LARGEST_FPR],
         "share": [SHARE_S0, SHARE_S1, SHARE_S3],
         "null_factor": NULL_FACTOR,
         "effort": [EFFORT_LOW, EFFORT_MID],

@@ -1,0 +1,101 @@
+"""What can be done: every advice names the setting to change and its value now. Effects are never promised."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from auditor.core.findings import FindingStatus
+from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
+from auditor.policy.words import count, listed
+
+_UNMEASURED_EFFECT = "Expected, not measured: run the audit again after the change."
+
+
+class Adviser:
+    """Advice for one audit.
+
+    Args:
+        settings: The settings as a JSON value.
+        positions: Setting path to its place in the file.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], positions: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._positions = positions
+
+    def setting(self, path: str) -> Any:
+        """The value of ``a.b.c``; None where there is none."""
+        value: Any = self._settings
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+    def named(self, path: str) -> str:
+        """``a.b.c (now 5, audit.yaml:14:3)``, with the place only where the file has the setting."""
+        value = self.setting(path)
+        now = "not set" if value is None else f"now {_written(value)}"
+        place = self._positions.get(path)
+        return f"{path} ({now}, {place})" if place else f"{path} ({now})"
+
+    def when_unmeasured(self, outcome: Outcome) -> str:
+        """For an attack that gave no figure."""
+        if outcome.status == OutcomeStatus.NOT_APPLICABLE:
+            return ""
+        if outcome.status == OutcomeStatus.NOT_RUN:
+            return f"To run it, raise {self.named('budget.minutes')} or name it in attacks, and run again."
+        return "Mend the reason given and run again: finished work is kept."
+
+    def about(self, outcome: Outcome, measurement: Measurement, status: FindingStatus, *, needed: int | None) -> str:
+        """For a figure against its limit."""
+        match status:
+            case FindingStatus.EXCEEDS:
+                return self._lower(outcome)
+            case FindingStatus.INCONCLUSIVE:
+                return self._settle(outcome, measurement, needed)
+        return ""
+
+    def _lower(self, outcome: Outcome) -> str:
+        steps = self._for_membership() if outcome.attack_class == "membership" else self._for_updates()
+        return f"Change one or more of: {listed(steps)}. {_UNMEASURED_EFFECT}"
+
+    def _settle(self, outcome: Outcome, measurement: Measurement, needed: int | None) -> str:
+        if needed is not None and needed > measurement.n:
+            more = f"about {count(needed, *_plural(measurement.n_of))} in place of {measurement.n:,}"
+            return f"If the rate stays as it is, {more} would settle it: {self._where_to_add(outcome)}."
+        if measurement.refused:
+            return f"Add records or repetitions: {self._where_to_add(outcome)}."
+        return ""
+
+    def _where_to_add(self, outcome: Outcome) -> str:
+        if outcome.attack_class == "membership":
+            return f"{self.named('target.data.members')} and {self.named('target.data.nonmembers')}"
+        return f"more attacked updates ({outcome.observations:,} here; setting parameters.{outcome.attack})"
+
+    def _for_membership(self) -> list[str]:
+        return [*self._noise(), f"fewer rounds: {self.named('federation.rounds')}"]
+
+    def _for_updates(self) -> list[str]:
+        steps = []
+        secure = "federation.aggregation.secure.enabled"
+        if not self.setting(secure):
+            steps.append(f"sum updates before the server reads them: {self.named(secure)}")
+        steps.append(f"larger batches: {self.named('federation.local.batch_size')}")
+        return [*steps, *self._noise()]
+
+    def _noise(self) -> list[str]:
+        if self.setting("privacy.mechanism") in {None, "none"}:
+            return [f"add noise: {self.named('privacy.mechanism')}, with privacy.noise_multiplier and privacy.clipping"]
+        return [f"more noise: {self.named('privacy.noise_multiplier')}"]
+
+
+def _plural(plural: str) -> tuple[str, str]:
+    plural = plural or "trials"
+    return (plural.removesuffix("s"), plural)
+
+
+def _written(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case Mapping():
+            return ", ".join(f"{key}: {_written(item)}" for key, item in value.items() if item is not None) or "empty"
+    return str(value)

@@ -1,0 +1,103 @@
+"""The attack classes that authorities look at (EDPB Opinion 28/2024, par. 55), each run or not run, with the reason.
+
+Class (i) is two rows here: attribute inference says nothing about membership inference, so they are never merged.
+"""
+
+from typing import NamedTuple
+
+from auditor.core.findings import CoverageRow
+from auditor.core.measurement import Outcome, OutcomeStatus
+from auditor.core.results import Results
+from auditor.core.shape import Task
+from auditor.policy.words import listed
+
+
+class AttackClass(NamedTuple):
+    """One row of the table."""
+
+    id: str
+    attack_class: str
+    title: str
+    absent: str
+
+
+CLASSES = (
+    AttackClass(
+        "i-membership",
+        "membership",
+        "(i) Membership inference",
+        "no membership attack was planned in this run",
+    ),
+    AttackClass(
+        "i-attribute",
+        "attribute",
+        "(i) Attribute inference",
+        "no attribute-inference attack was planned in this run",
+    ),
+    AttackClass(
+        "ii",
+        "exfiltration",
+        "(ii) Exfiltration of stored data",
+        "the audit loads the model itself and does not see the system that serves it",
+    ),
+    AttackClass(
+        "iii",
+        "regurgitation",
+        "(iii) Regurgitation of training data",
+        "no attack that makes the model repeat its training data was planned in this run",
+    ),
+    AttackClass(
+        "iv",
+        "model_inversion",
+        "(iv) Model inversion",
+        "no attack that inverts the finished model was planned in this run",
+    ),
+    AttackClass(
+        "v",
+        "reconstruction",
+        "(v) Reconstruction from updates",
+        "no attack on the updates of training was planned in this run",
+    ),
+)
+
+
+def coverage(results: Results) -> tuple[CoverageRow, ...]:
+    """One row for each class, in the order of the opinion."""
+    return tuple(_row(results, attack_class) for attack_class in CLASSES)
+
+
+def _row(results: Results, row: AttackClass) -> CoverageRow:
+    planned = [outcome for outcome in results.outcomes if outcome.attack_class == row.attack_class]
+    status, reason = _state(results, row, planned)
+    attacks = tuple(dict.fromkeys(o.attack for o in planned if o.status == OutcomeStatus.MEASURED))
+    return CoverageRow(id=row.id, title=row.title, status=status, reason=reason, attacks=attacks)
+
+
+def _state(results: Results, row: AttackClass, planned: list[Outcome]) -> tuple[str, str]:
+    if not planned:
+        if row.attack_class == "regurgitation" and results.target.shape.task != Task.LANGUAGE_MODEL:
+            return "not_applicable", "the model gives scores and generates no content"
+        return "not_run", row.absent
+    measured = [outcome for outcome in planned if outcome.status == OutcomeStatus.MEASURED]
+    others = _others(planned)
+    if measured:
+        scenarios = listed(sorted({outcome.scenario for outcome in measured}))
+        return "run", "; ".join([f"measured for {scenarios}", *others])
+    if all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned):
+        return "not_applicable", "; ".join(others)
+    return "not_run", "; ".join(others)
+
+
+def _others(planned: list[Outcome]) -> list[str]:
+    """What became of the planned attacks of a class that gave no figure."""
+    words = {
+        OutcomeStatus.NOT_APPLICABLE: "does not apply",
+        OutcomeStatus.FAILED: "failed",
+        OutcomeStatus.NOT_RUN: "was not run",
+    }
+    lines = []
+    for outcome in planned:
+        if outcome.status in words:
+            why = "; ".join(reason.rstrip(".") for reason in outcome.reasons) or "no reason was recorded"
+            lines.append(f"{outcome.attack} ({outcome.scenario}) {words[outcome.status]}: {why}")
+    return list(dict.fromkeys(lines))

@@ -1,0 +1,112 @@
+"""Findings of accounting: what was declared about differential privacy against what the settings and attacks say."""
+
+import math
+
+from auditor.core.findings import Finding, FindingStatus
+from auditor.core.privacy import AccountingReport, Agreement, EpsilonEstimate, Lint, LintSeverity
+from auditor.policy.words import number, sentence
+
+_OUTCOME = "accounting"
+_LINT_STATUS = {
+    LintSeverity.HIGH: FindingStatus.EXCEEDS,
+    LintSeverity.MEDIUM: FindingStatus.INCONCLUSIVE,
+    LintSeverity.LOW: FindingStatus.INCONCLUSIVE,
+}
+
+
+def accounting_findings(accounting: AccountingReport) -> tuple[Finding, ...]:
+    """The claimed epsilon against the recomputed one, then one finding for each rule that fired."""
+    return (_epsilon(accounting), *(_lint(lint) for lint in accounting.lints))
+
+
+def bracket(epsilon: EpsilonEstimate) -> str:
+    """``3.1 (bracket 3.05 to 3.12) at delta 1e-05``; the ends are rounded outwards."""
+    if math.isinf(epsilon.upper):
+        return "infinite"
+    low, high = number(epsilon.lower, towards="down"), number(epsilon.upper, towards="up")
+    return f"{number(epsilon.estimate)} (bracket {low} to {high}) at delta {epsilon.delta:g}"
+
+
+def _epsilon(accounting: AccountingReport) -> Finding:
+    epsilon, claimed = accounting.epsilon, accounting.claimed_epsilon
+    if epsilon is None:
+        return _unknown(accounting)
+    if claimed is None:
+        return _unclaimed(epsilon)
+    return _compared(epsilon, claimed)
+
+
+def _unknown(accounting: AccountingReport) -> Finding:
+    why = accounting.reason.strip().rstrip(".") or "no reason was recorded"
+    claimed = accounting.claimed_epsilon
+    if claimed is None:
+        return _finding("epsilon", FindingStatus.NOT_APPLICABLE, f"Epsilon was not computed, because {why}.")
+    return _finding(
+        "claimed_epsilon",
+        FindingStatus.INCONCLUSIVE,
+        f"The documents state epsilon {number(claimed)}. It could not be checked, because {why}.",
+        limit=claimed,
+        advice="Declare the mechanism so that it can be recomputed, or take out privacy.claimed_epsilon.",
+    )
+
+
+def _unclaimed(epsilon: EpsilonEstimate) -> Finding:
+    if math.isinf(epsilon.upper):
+        text = (
+            "No bound from differential privacy was found: epsilon is infinite. "
+            "Nothing but the attacks of this run says what can be learned"
+        )
+    else:
+        text = f"Epsilon, recomputed from the settings, is {bracket(epsilon)}. The documents state none to compare with"
+    return _finding("epsilon", FindingStatus.NOT_APPLICABLE, sentence(text), epsilon=epsilon)
+
+
+def _compared(epsilon: EpsilonEstimate, claimed: float) -> Finding:
+    said = f"The documents state epsilon {number(claimed)}; recomputed from the settings it is {bracket(epsilon)}."
+    name, advice = "claimed_epsilon", ""
+    higher = "State the recomputed epsilon in privacy.claimed_epsilon, or raise privacy.noise_multiplier."
+    if epsilon.agreement == Agreement.DISPUTED:
+        status, why = FindingStatus.INCONCLUSIVE, "The accountants disagree, so the claim is not judged."
+        advice = "Read the accountants' answers in the report and ask for a check by hand."
+    elif claimed < epsilon.lower:
+        status, why, advice = FindingStatus.EXCEEDS, "The claim promises more than these settings give.", higher
+    elif claimed >= epsilon.upper:
+        status, why = FindingStatus.WITHIN, "The claim holds for the mechanism as it was declared."
+    elif epsilon.exactness == "bound" or math.isinf(epsilon.upper):
+        status, why, advice = FindingStatus.INCONCLUSIVE, "Only a bound is known, and it is above the claim.", higher
+    else:
+        status, why, advice = FindingStatus.INCONCLUSIVE, "The claim lies inside the bracket.", higher
+    return _finding(name, status, f"{said} {why}", epsilon=epsilon, limit=claimed, advice=advice)
+
+
+def _lint(lint: Lint) -> Finding:
+    return _finding(
+        f"lint:{lint.id}",
+        _LINT_STATUS[lint.severity],
+        f"{sentence(lint.title)} {sentence(lint.found)}".strip(),
+        advice=sentence(lint.remedy),
+    )
+
+
+def _finding(
+    name: str,
+    status: FindingStatus,
+    text: str,
+    *,
+    epsilon: EpsilonEstimate | None = None,
+    limit: float | None = None,
+    advice: str = "",
+) -> Finding:
+    return Finding(
+        id=f"{_OUTCOME}:{name}",
+        outcome=_OUTCOME,
+        status=status,
+        metric="epsilon" if epsilon else "",
+        value=epsilon.estimate if epsilon else None,
+        low=epsilon.lower if epsilon else None,
+        high=epsilon.upper if epsilon else None,
+        limit=limit,
+        unit="1" if epsilon else "",
+        sentence=text,
+        advice=advice,
+    )

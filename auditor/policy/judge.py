@@ -1,0 +1,40 @@
+"""Measurements to findings, claims, coverage and risks. Pure: the same results give the same judgement."""
+
+from auditor.core.findings import Finding, Threshold
+from auditor.core.results import Results
+from auditor.policy.advice import Adviser
+from auditor.policy.claims import claims
+from auditor.policy.coverage import coverage
+from auditor.policy.disagreement import disagreements
+from auditor.policy.epsilon import accounting_findings
+from auditor.policy.outcomes import outcome_findings, unanswered
+from auditor.policy.risk import risks
+
+
+def judged(results: Results) -> Results:
+    """The same run with findings, claims, coverage and risks filled in; nothing else changes."""
+    findings = _findings(results)
+    return results.model_copy(
+        update={
+            "findings": findings,
+            "claims": claims(results, findings),
+            "coverage": coverage(results),
+            "risks": risks(results, findings),
+        }
+    )
+
+
+def _findings(results: Results) -> tuple[Finding, ...]:
+    adviser = Adviser(results.settings, results.positions)
+    limits = {scenario.name: scenario.thresholds for scenario in results.scenarios}
+    found: list[Finding] = []
+    for outcome in results.outcomes:
+        found += outcome_findings(outcome, limits.get(outcome.scenario, ()), adviser)
+    for scenario, thresholds in limits.items():
+        found += _unanswered(scenario, thresholds, found)
+    return (*found, *disagreements(results), *accounting_findings(results.accounting))
+
+
+def _unanswered(scenario: str, thresholds: tuple[Threshold, ...], found: list[Finding]) -> tuple[Finding, ...]:
+    mine = [finding for finding in found if finding.outcome.startswith(f"{scenario}:")]
+    return unanswered(scenario, thresholds, mine)

@@ -1,0 +1,162 @@
+"""Likelihood and severity of each feared event, one cell for each adversary and attack class.
+
+Likelihood 1-4 follows from the success band and the effort of the attack; severity 1-4 is proposed from what people
+declared. Both are inputs to a decision that people take. Where something in scope was not measured, the cell says
+"at least".
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from auditor.core.findings import Finding, RiskCell
+from auditor.core.measurement import Outcome, OutcomeStatus
+from auditor.core.results import Organisation, Results, ScenarioSummary
+from auditor.policy import rule
+from auditor.policy.bands import Band, Banded, band
+from auditor.policy.cap import verified_cap
+from auditor.policy.words import count, sentence
+
+EVENTS = {
+    "membership": "Somebody learns that a person's record was in the training data",
+    "attribute": "Somebody learns a detail of a person that was not known to them",
+    "exfiltration": "Somebody takes stored personal data out through the serving system",
+    "regurgitation": "The model repeats personal data from training",
+    "model_inversion": "Somebody rebuilds what a group of people in the training data looks like",
+    "reconstruction": "Somebody rebuilds a person's record from what training sends",
+    "labels": "Somebody reads the labels behind an update",
+}
+_ORDER = (Band.S0, Band.S1, Band.S2, Band.S3)
+
+
+class Effort(NamedTuple):
+    """What an attack cost its adversary, in points and as a level."""
+
+    points: int
+    level: str
+
+
+class _Piece(NamedTuple):
+    outcome: Outcome
+    banded: Banded
+
+
+def risks(results: Results, findings: Sequence[Finding]) -> tuple[RiskCell, ...]:
+    """The cells of all scenarios, in the order of scenarios and attack classes."""
+    cells = []
+    for scenario in results.scenarios:
+        planned = [outcome for outcome in results.outcomes if outcome.scenario == scenario.name]
+        for event in dict.fromkeys(_event(outcome) for outcome in planned):
+            mine = [outcome for outcome in planned if _event(outcome) == event]
+            cells.append(_cell(results, scenario, event, mine, findings))
+    return tuple(cells)
+
+
+def effort(scenario: ScenarioSummary, outcome: Outcome) -> Effort:
+    """Access and knowledge of the adversary plus the computing that the attack really used.
+
+    Motivation and contracts earn nothing (EDPB Guidelines 02/2026, draft, par. 31-34), and computing at most two
+    points of eight (par. 84, 92).
+    """
+    hours = outcome.effort.get("cpu_seconds", 0.0) / 3600
+    points = scenario.access + scenario.knowledge + sum(hours >= limit for limit in rule.COMPUTE_CPU_HOURS)
+    level = "low" if points <= rule.EFFORT_LOW else "mid" if points <= rule.EFFORT_MID else "high"
+    return Effort(points, level)
+
+
+def severity(organisation: Organisation, event: str) -> int:
+    """Severity 1-4, proposed from declarations alone.
+
+    An attack that shows membership only counts one less where a person declared that being in the data says
+    nothing. An undeclared matter lowers nothing.
+    """
+    level = rule.SEVERITY.get(organisation.data_category, rule.HIGHEST)
+    if event == "membership" and organisation.membership_is_sensitive is False:
+        level -= 1
+    if organisation.vulnerable_people:
+        level += 1
+    return max(1, min(rule.HIGHEST, level))
+
+
+def zone(likelihood: int | None, level: int) -> str:
+    """What the cell asks of people."""
+    if likelihood is None:
+        return "undetermined: test before use"
+    if likelihood >= 3 and level >= 3:
+        return "decide before use; consider Art. 36 GDPR"
+    return "treat or justify" if likelihood >= 3 or level >= 3 else "record"
+
+
+def _event(outcome: Outcome) -> str:
+    is_labels = outcome.attack_class == "reconstruction" and any(
+        measurement.metric == "label_accuracy" for measurement in outcome.measurements
+    )
+    return "labels" if is_labels or outcome.attack.endswith("/labels") else outcome.attack_class
+
+
+def _cell(
+    results: Results, scenario: ScenarioSummary, event: str, planned: Sequence[Outcome], findings: Sequence[Finding]
+) -> RiskCell:
+    pieces = [
+        _Piece(outcome, banded)
+        for outcome in planned
+        if outcome.status == OutcomeStatus.MEASURED
+        for measurement in outcome.measurements
+        if (banded := band(measurement)) is not None
+    ]
+    settled = [piece for piece in pieces if piece.banded.band in _ORDER]
+    top = max((piece.banded.band for piece in settled), key=_ORDER.index, default=None)
+    reached = [piece for piece in settled if piece.banded.band == top]
+    cap = verified_cap(results, event, planned, findings)
+    reasons = [_why(pieces, reached, planned)]
+    open_ends = _open_ends(planned, pieces, event)
+    if cap is not None and (top is None or _ORDER.index(cap.band) <= _ORDER.index(top)):
+        top, open_ends = cap.band, []
+        reasons.append(cap.because)
+    points = min((effort(scenario, piece.outcome) for piece in reached), default=effort(scenario, planned[0]))
+    level = severity(results.organisation, event)
+    likelihood = rule.LIKELIHOOD[top][points.level] if top else None
+    return RiskCell(
+        actor=scenario.name,
+        event=EVENTS.get(event, event),
+        attack_class=event,
+        success_band=top or (Band.INCONCLUSIVE if pieces else _never(planned)),
+        effort=points.level,
+        effort_points=points.points,
+        likelihood=likelihood,
+        at_least=bool(open_ends) or top is None,
+        severity=level,
+        zone=zone(likelihood, level),
+        reason=" ".join(sentence(part) for part in [*reasons, *open_ends, _exposed(results, event)] if part),
+        evidence=tuple(dict.fromkeys(outcome.key for outcome in planned)),
+    )
+
+
+def _never(planned: Sequence[Outcome]) -> str:
+    every = all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned)
+    return "not_applicable" if every else "not_tested"
+
+
+def _why(pieces: Sequence[_Piece], reached: Sequence[_Piece], planned: Sequence[Outcome]) -> str:
+    if reached:
+        return f"{reached[0].outcome.attack}: {reached[0].banded.because}"
+    if pieces:
+        return f"{pieces[0].outcome.attack}: {pieces[0].banded.because}"
+    if _never(planned) == "not_applicable":
+        return "no attack of this kind applies to this target; that is not a sign of resistance"
+    return "no attack of this kind gave a figure"
+
+
+def _open_ends(planned: Sequence[Outcome], pieces: Sequence[_Piece], event: str) -> list[str]:
+    """Why the true likelihood may be higher than shown."""
+    wide = dict.fromkeys(p.outcome.attack for p in pieces if p.banded.band == Band.INCONCLUSIVE)
+    ends = [f"{attack} is partly inconclusive" for attack in wide]
+    for outcome in planned:
+        if outcome.status in {OutcomeStatus.FAILED, OutcomeStatus.NOT_RUN}:
+            ends.append(f"{outcome.attack} gave no figure ({outcome.status.replace('_', ' ')})")
+    return list(dict.fromkeys(ends))
+
+
+def _exposed(results: Results, event: str) -> str:
+    """The scale beside the level, never folded into it."""
+    subjects = results.organisation.subjects
+    return f"Declared: {count(subjects, 'person', 'people')} in the training data" if subjects else ""
