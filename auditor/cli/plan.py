@@ -1,0 +1,91 @@
+"""``auditor plan``: what an audit would do, and what not and why."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from auditor.engine.plan import Plan, PlannedAttack
+
+
+class Format(StrEnum):
+    """How the plan is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def plan(
+    audit: Path = typer.Argument(..., help="The audit file, e.g. audit.yaml."),
+    format_: Format = typer.Option(Format.TEXT, "--format", help="text, json or markdown."),
+) -> None:
+    """Print every attack as run, not applicable or not run, each with its reason and estimated time."""
+    from auditor.config.load import load_audit
+    from auditor.engine.run import plan_audit
+
+    made = plan_audit(load_audit(audit))
+    match format_:
+        case Format.JSON:
+            import json
+
+            typer.echo(json.dumps(made.to_json(), indent=2, ensure_ascii=False))
+        case Format.MARKDOWN:
+            typer.echo("\n".join(_markdown(made)))
+        case Format.TEXT:
+            typer.echo("\n".join(_text(made)))
+
+
+def _text(made: "Plan") -> list[str]:
+    lines = []
+    for scenario in made.scenarios:
+        lines += [f"{scenario.name}: {scenario.title}"]
+        lines += [
+            f"  withheld: {grant.value}, because {why}"
+            for grant, why in sorted(made.grants[scenario.name].withheld.items())
+        ]
+        for row in made.attacks:
+            if row.scenario == scenario.name:
+                lines += [f"  {_name(row):<42}{_verdict(row)}"]
+        lines += [""]
+    return [*lines, *_totals(made)]
+
+
+def _markdown(made: "Plan") -> list[str]:
+    lines = ["| Scenario | Attack | Plan |", "|---|---|---|"]
+    lines += [f"| {row.scenario} | {_name(row)} | {_verdict(row)} |" for row in made.attacks]
+    return [*lines, "", *_totals(made)]
+
+
+def _name(row: "PlannedAttack") -> str:
+    return f"{row.attack} @ {row.state}" if row.state else row.attack
+
+
+def _verdict(row: "PlannedAttack") -> str:
+    if row.runs:
+        what = f"{row.updates} updates" if row.updates > 1 else "1 observation"
+        models = f", {row.references} reference models" if row.references else ""
+        return f"run: {what}{models}, about {duration(row.seconds or 0.0)}"
+    words = {"not_applicable": "not applicable because", "not_run": "not run because"}[row.status]
+    return f"{words} {'; '.join(row.reasons)}"
+
+
+def _totals(made: "Plan") -> list[str]:
+    models = made.reference_models
+    lines = [f"About {duration(made.seconds)} of one core in all."]
+    if models:
+        lines += [
+            f"{models} reference models, about {duration(models * made.reference_seconds)}, shared by all attacks."
+        ]
+    return [*lines, f"Protocol {made.protocol_sha256[:12]}: adversaries, parameters and limits as fixed now."]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, e.g. ``40 s`` or ``3 min``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,92 @@
+"""``auditor run``: one audit from settings to report."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from auditor.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from auditor.core.results import Results
+    from auditor.engine.run import AuditRun
+
+
+class FailOn(StrEnum):
+    """Which findings make the command fail."""
+
+    EXCEEDS = "exceeds"
+    INCONCLUSIVE = "inconclusive"
+    NEVER = "never"
+
+
+class ExecutorName(StrEnum):
+    """Where units of work are done."""
+
+    SERIAL = "serial"
+    PROCESSES = "processes"
+    RAY = "ray"
+
+
+def run(
+    audit: Path = typer.Argument(..., help="The audit file, e.g. audit.yaml."),
+    out: Path | None = typer.Option(None, "--out", help="Run folder; given the same one, the run goes on there."),
+    fail_on: FailOn = typer.Option(
+        FailOn.NEVER, "--fail-on", help="Exit with 1 when a finding exceeds its limit, or also when inconclusive."
+    ),
+    executor: ExecutorName | None = typer.Option(None, "--executor", help="Overrides compute.executor."),
+    workers: int | None = typer.Option(None, "--workers", min=1, help="Overrides compute.workers."),
+) -> None:
+    """Run an audit and write results.json and the report; run again with the same --out to resume."""
+    from auditor.cli.progress import shown_progress
+    from auditor.config.load import load_audit
+    from auditor.engine.run import default_folder, run_audit, with_compute
+
+    document = with_compute(load_audit(audit), executor=executor and executor.value, workers=workers)
+    folder = out or default_folder(document)
+    try:
+        with shown_progress() as progress:
+            done = run_audit(document, folder, progress=progress, command=_command(audit, fail_on))
+    except KeyboardInterrupt:
+        typer.echo(f"auditor: interrupted; what was finished is kept. Go on with: --out {folder}", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
+    for line in _summary(done):
+        typer.echo(line, err=True)
+    for file in done.files:
+        typer.echo(str(file))
+    if code := exit_code(done.results, fail_on):
+        sys.exit(code)
+
+
+def exit_code(results: "Results", fail_on: FailOn) -> ExitCode:
+    """The exit code that a run's findings ask for."""
+    if not results.run.complete:
+        return ExitCode.INCOMPLETE
+    counted = {
+        FailOn.EXCEEDS: {"exceeds"},
+        FailOn.INCONCLUSIVE: {"exceeds", "inconclusive"},
+        FailOn.NEVER: set(),
+    }[fail_on]
+    found = any(finding.status in counted for finding in results.findings)
+    return ExitCode.FINDING if found else ExitCode.COMPLETE
+
+
+def _command(audit: Path, fail_on: FailOn) -> str:
+    """The command without folders: a path may name people or machines."""
+    return f"auditor run {audit.name} --fail-on {fail_on}"
+
+
+def _summary(done: "AuditRun") -> list[str]:
+    results = done.results
+    counts: dict[str, int] = {}
+    for finding in results.findings:
+        counts[finding.status] = counts.get(finding.status, 0) + 1
+    words = ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in counts.items())
+    lines = [f"Findings: {words or 'none'}."]
+    if done.reused:
+        lines.append(f"{done.reused} units of work were already finished; {done.done_now} were done now.")
+    if not results.run.complete:
+        lines.append("Incomplete: some attacks failed or did not fit into the budget. Run again with the same --out.")
+    return lines

@@ -1,0 +1,96 @@
+"""Executors: where units are done. All share ``map``; no unit knows which one runs it."""
+
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from auditor.core.errors import AuditorError
+from auditor.engine.environment import computing
+from auditor.engine.units import Task, UnitResult
+from auditor.engine.workshop import Workshop
+
+
+class Executor(Protocol):
+    """Does units, in any order, and isolates their failures.
+
+    Attributes:
+        name: ``serial``, ``processes`` or ``ray``.
+        workers: Units under way at once.
+    """
+
+    name: str
+    workers: int
+
+    def map(self, tasks: Iterable[Task]) -> Iterator[UnitResult]:
+        """Results as they come. A task is taken from ``tasks`` only when a worker is free for it."""
+        ...
+
+    def close(self) -> None:
+        """Stop all workers at once; what they were doing is lost, what was yielded is not."""
+        ...
+
+
+class Serial:
+    """Units one after the other in this process."""
+
+    name = "serial"
+    workers = 1
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+
+    def map(self, tasks: Iterable[Task]) -> Iterator[UnitResult]:
+        for task in tasks:
+            yield execute(self._workshop, task)
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+def execute(workshop: Workshop, task: Task) -> UnitResult:
+    """Do one unit; whatever goes wrong in it becomes a reason."""
+    start, cpu = time.perf_counter(), time.process_time()
+    output, cut, reason, trace = b"", False, "", ""
+    try:
+        with computing(workshop.device):
+            made = workshop.make(task)
+        output, cut = made.output, made.cut
+    except AuditorError as error:
+        reason = str(error)
+    except Exception as error:  # isolation: one unit's bug must not end the run; the traceback is kept for it
+        if is_out_of_memory(error):
+            reason = _out_of_memory(workshop.device)
+        else:
+            reason, trace = _bug(error), traceback.format_exc()
+    return UnitResult(
+        key=task.unit.key,
+        output=output,
+        seconds=time.perf_counter() - start,
+        cpu_seconds=time.process_time() - cpu,
+        cut=cut,
+        reason=reason,
+        traceback=trace,
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for every way in which torch and Python say that memory ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _out_of_memory(device: str) -> str:
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    return f"ran out of memory on {device}. Use fewer workers (compute.workers) or smaller batches."
+
+
+def _bug(error: Exception) -> str:
+    """The place of an unexpected error; not its message, which may quote a record."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"stopped by an unexpected {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

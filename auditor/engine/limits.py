@@ -1,0 +1,66 @@
+"""What a run does not show, in sentences."""
+
+from collections.abc import Sequence
+
+from auditor.attacks.registry import available
+from auditor.config.document import AuditDocument
+from auditor.core.measurement import Outcome, OutcomeStatus
+from auditor.engine.plan import Plan
+from auditor.targets.target import Target
+
+
+def limits_of(document: AuditDocument, target: Target, plan: Plan, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Sentences on what was not tested; each names the cause."""
+    return (
+        *_always(),
+        *_simulated(document, target),
+        *_untested(outcomes),
+        *_left_out(plan),
+        *_sample(target),
+    )
+
+
+def _always() -> list[str]:
+    return [
+        "Only the attacks named in this report were tried. A stronger attack, or one not yet known, may find more; "
+        "a low figure is no proof that nothing leaks."
+    ]
+
+
+def _simulated(document: AuditDocument, target: Target) -> list[str]:
+    audited = (
+        "The audited weights are the ones given; the updates were simulated from the declared settings."
+        if target.weights is not None
+        else "The federation was simulated from the declared settings and the sample data; the deployed model and its "
+        "real rounds were not seen."
+    )
+    limits = [audited]
+    if document.settings.federation.aggregation.secure.enabled:
+        limits.append("Secure aggregation is taken as declared; its cryptography was not tested.")
+    return limits
+
+
+def _untested(outcomes: Sequence[Outcome]) -> list[str]:
+    words = {OutcomeStatus.FAILED: "failed", OutcomeStatus.NOT_RUN: "were not run"}
+    return [
+        f"{len(keys)} planned attacks {verb}: {', '.join(keys)}."
+        if len(keys) > 1
+        else f"1 planned attack {verb.replace('were', 'was')}: {keys[0]}."
+        for status, verb in words.items()
+        if (keys := [outcome.key for outcome in outcomes if outcome.status == status])
+    ]
+
+
+def _left_out(plan: Plan) -> list[str]:
+    left = sorted(set(available()) - {planned.attack for planned in plan.attacks})
+    if not left:
+        return []
+    return [f"Installed attacks that no chosen scenario includes were not planned: {', '.join(left)}."]
+
+
+def _sample(target: Target) -> list[str]:
+    shape = target.model.shape
+    return [
+        f"Figures speak of the {shape.members} member and {shape.nonmembers} non-member records of the sample; "
+        "other people may be exposed more or less."
+    ]

@@ -1,0 +1,244 @@
+"""Where truth and attack outputs meet: finished units become outcomes."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from auditor.attacks.base import Attack
+from auditor.attacks.registry import available
+from auditor.core.errors import AuditorError
+from auditor.core.measurement import ArrayRef, Measurement, Outcome, OutcomeStatus
+from auditor.core.seeds import derive_seed
+from auditor.engine.game import Game
+from auditor.engine.packing import unpack, unpack_output, unpack_queries, unpack_truth
+from auditor.engine.plan import Plan, PlannedAttack
+from auditor.engine.session import Session
+from auditor.engine.units import Unit
+from auditor.engine.work import Work
+from auditor.metrics.labels import measure_labels
+from auditor.metrics.membership import measure_membership
+from auditor.metrics.reconstruction import measure_reconstruction
+from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
+from auditor.store.journal import JournalEntry, UnitStatus
+from auditor.store.run_directory import RunDirectory
+from auditor.targets.target import Target
+
+_NOTES = 8
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Metrics of one attack with the curves beside them."""
+
+    measurements: tuple[Measurement, ...]
+    arrays: tuple[ArrayRef, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The units of one planned attack that gave an output.
+
+    Attributes:
+        outputs: With the index of the observation that each belongs to.
+        notes: Sentences of the attack and of the engine.
+    """
+
+    outputs: Mapping[int, AttackOutput]
+    entries: tuple[JournalEntry, ...]
+    iterations: int
+    notes: tuple[str, ...]
+
+
+class Measurer:
+    """Turns what a session finished into one outcome for each planned attack."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        work: Work,
+        session: Session,
+        *,
+        target: Target,
+        game: Game,
+        directory: RunDirectory,
+        seed: int,
+    ) -> None:
+        self._plan = plan
+        self._work = work
+        self._session = session
+        self._target = target
+        self._game = game
+        self._directory = directory
+        self._seed = seed
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """One outcome for each planned attack, in the order of the plan."""
+        return tuple(self._outcome(row) for row in self._plan.attacks)
+
+    def _outcome(self, row: PlannedAttack) -> Outcome:
+        blank = self._blank(row)
+        if not row.runs:
+            return blank.model_copy(update={"status": row.status, "reasons": row.reasons})
+        units = self._work.attacks[row.key]
+        if reasons := self._failures(units):
+            return blank.model_copy(update={"status": OutcomeStatus.FAILED, "reasons": reasons})
+        ended = self._ended(units)
+        if not ended.outputs:
+            return blank.model_copy(update={"status": OutcomeStatus.NOT_RUN, "reasons": (self._budget(row),)})
+        try:
+            measured = self._measured(row, units, ended.outputs)
+        except AuditorError as error:
+            return blank.model_copy(update={"status": OutcomeStatus.FAILED, "reasons": (str(error),)})
+        return blank.model_copy(
+            update={
+                "status": OutcomeStatus.MEASURED,
+                "measurements": measured.measurements,
+                "arrays": measured.arrays,
+                "observations": len(ended.outputs),
+                "effort": self._effort(row, ended),
+                "notes": (*ended.notes, *measured.notes),
+            }
+        )
+
+    def _blank(self, row: PlannedAttack) -> Outcome:
+        entry = available().get(row.attack)
+        attack: type[Attack] | None = entry.attack if entry else None
+        parameters = self._plan.parameters.get(row.attack)
+        return Outcome(
+            scenario=row.scenario,
+            attack=row.attack,
+            state=row.state,
+            status=OutcomeStatus.NOT_RUN,
+            parameters=parameters.model_dump(mode="json") if parameters else {},
+            title=attack.title if attack else "",
+            paper=attack.paper if attack else "",
+            attack_class=attack.attack_class if attack else "",
+        )
+
+    # How the units ended
+
+    def _failures(self, units: Sequence[Unit]) -> tuple[str, ...]:
+        """Why units failed, each reason once, with how many updates it hit where it did not hit all."""
+        reasons = [self._session.failed[unit.key] for unit in units if unit.key in self._session.failed]
+        whole = len(units)
+        return tuple(
+            reason if reasons.count(reason) == whole else f"{reason} ({reasons.count(reason)} of {whole} updates)"
+            for reason in dict.fromkeys(reasons)
+        )
+
+    def _ended(self, units: Sequence[Unit]) -> Ended:
+        """Outputs that count: where some updates were attacked in full, those that the budget cut short do not."""
+        entries = {i: e for i, unit in enumerate(units) if (e := self._session.finished.get(unit.key)) is not None}
+        whole = {i: entry for i, entry in entries.items() if entry.status is not UnitStatus.CUT}
+        used = whole or entries
+        notes: list[str] = []
+        outputs: dict[int, AttackOutput] = {}
+        iterations = 0
+        for i, entry in sorted(used.items()):
+            outputs[i], meta = unpack_output(self._directory.output_path(entry.key))
+            notes += meta["notes"]
+            iterations += int(meta.get("iterations", 0))
+        if entries and not whole:
+            notes.append("The time budget ended every run of this attack early; a longer run may find more.")
+        if used and len(used) < len(units):
+            notes.append(f"The time budget allowed {len(used)} of {len(units)} updates; run again to go on.")
+        return Ended(outputs, tuple(used.values()), iterations, tuple(dict.fromkeys(notes))[:_NOTES])
+
+    def _budget(self, row: PlannedAttack) -> str:
+        if row.references:
+            keys = [unit.key for unit in self._work.references[: row.references]]
+            done = sum(key in self._session.finished for key in keys)
+            if done < len(keys):
+                return (
+                    f"budget: {done} of {len(keys)} reference models fitted into budget.minutes; "
+                    "run again with the same --out to go on"
+                )
+        return "budget: no time was left of budget.minutes; run again with the same --out to go on"
+
+    def _effort(self, row: PlannedAttack, ended: Ended) -> dict[str, float]:
+        effort = {"cpu_seconds": round(sum(entry.cpu_seconds for entry in ended.entries), 3)}
+        if ended.iterations:
+            effort["iterations"] = float(ended.iterations)
+        if row.view == "queries":
+            effort["queries"] = float(len(self._game.is_member))
+        if row.references:
+            used = [self._session.finished[unit.key] for unit in self._work.references[: row.references]]
+            effort["reference_models"] = float(row.references)
+            effort["reference_cpu_seconds"] = round(sum(entry.cpu_seconds for entry in used), 3)
+        return effort
+
+    # Truth meets outputs
+
+    def _measured(self, row: PlannedAttack, units: Sequence[Unit], outputs: Mapping[int, AttackOutput]) -> Measured:
+        first = next(iter(outputs.values()))
+        if isinstance(first, MembershipScores):
+            return self._membership(row, first)
+        path = self._directory.output_path(units[0].inputs["observation"][0])
+        truths = [unpack_truth(path, index) for index in outputs]
+        if isinstance(first, RecoveredLabels):
+            counts = [output for output in outputs.values() if isinstance(output, RecoveredLabels)]
+            return Measured(measure_labels(counts, truths, classes=self._target.model.shape.classes))
+        found = [output for output in outputs.values() if isinstance(output, Reconstruction)]
+        self._keep_reconstructions(row, found)
+        seed = derive_seed(self._seed, "measure", row.attack, str(row.state), row.view)
+        return Measured(
+            measure_reconstruction(
+                found, truths, population=self._target.population, model=self._target.model, seed=seed
+            )
+        )
+
+    def _membership(self, row: PlannedAttack, scores: MembershipScores) -> Measured:
+        self._keep_scores(row, scores)
+        measures = measure_membership(scores, self._game.is_member)
+        roc = self._directory.write_array(f"roc:{row.key}", measures.roc)
+        return Measured(measures.measurements, (roc.model_copy(update={"name": "roc"}),), measures.warnings)
+
+    def _keep_scores(self, row: PlannedAttack, scores: MembershipScores) -> None:
+        """For the assessor: scores by position among the candidates, with the truth."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["candidate", "is_member", "score"])
+        pairs = zip(self._game.is_member.tolist(), scores.scores.tolist(), strict=True)
+        writer.writerows([i, int(member), repr(score)] for i, (member, score) in enumerate(pairs))
+        self._directory.write_restricted(f"{_file(row)}.csv", text.getvalue().encode())
+
+    def _keep_reconstructions(self, row: PlannedAttack, found: Sequence[Reconstruction]) -> None:
+        """For the assessor: the reconstructed records of each update, in model units."""
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {f"update_{i}": item.inputs.numpy() for i, item in enumerate(found)}
+        np.savez_compressed(buffer, **arrays)
+        self._directory.write_restricted(f"{_file(row)}.npz", buffer.getvalue())
+
+    # The model itself
+
+    def utility(self) -> dict[str, float]:
+        """Accuracy and mean loss of the audited model on members and on non-members; empty where it failed."""
+        if self._work.queries.key not in self._session.finished:
+            return {}
+        queries = unpack_queries(unpack(self._directory.output_path(self._work.queries.key)))
+        figures: dict[str, float] = {}
+        for name, which in (("members", self._game.is_member), ("nonmembers", ~self._game.is_member)):
+            if not bool(which.any()):
+                continue
+            if self._target.model.shape.task == "classification":
+                right = _classes(queries.outputs[which]) == queries.labels[which]
+                figures[f"accuracy_{name}"] = float(right.double().mean())
+            figures[f"loss_{name}"] = float(queries.losses[which].double().mean())
+        return figures
+
+
+def _classes(outputs: torch.Tensor) -> torch.Tensor:
+    """Predicted classes; one output column is a logit of class 1."""
+    if outputs.ndim == 1 or outputs.shape[1] == 1:
+        return (outputs.reshape(len(outputs)) > 0).long()
+    return outputs.argmax(dim=1)
+
+
+def _file(row: PlannedAttack) -> str:
+    return f"{row.scenario}/{row.attack.replace('/', '.')}@{row.state}"

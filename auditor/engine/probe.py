@@ -1,0 +1,81 @@
+"""How long one gradient takes here: what turns an attack's declared cost into seconds."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from auditor.attacks.base import Cost
+from auditor.config.settings import FederationSettings
+from auditor.core.shape import TargetShape
+from auditor.engine.environment import computing
+from auditor.learning.functional import FunctionalModel
+from auditor.targets.target import Target
+
+_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measured seconds on this machine.
+
+    Attributes:
+        gradient: One forward and backward pass of the records of one update.
+        step: One local training step (one batch).
+        record: One forward pass, for each record.
+    """
+
+    gradient: float
+    step: float
+    record: float
+
+    def attack_seconds(self, cost: Cost, *, shape: TargetShape) -> float:
+        """One observation, reference models not counted."""
+        candidates = shape.members + shape.nonmembers
+        return cost.gradient_evaluations * self.gradient + cost.queries * self.record * candidates
+
+    def training_seconds(self, federation: FederationSettings, *, shape: TargetShape) -> float:
+        """One model trained with the whole federation."""
+        taking_part = federation.participation
+        clients = taking_part.count or federation.clients * (taking_part.rate or 1.0)
+        return federation.rounds * clients * max(shape.local_steps, 1) * self.step
+
+
+def measure_speed(target: Target, federation: FederationSettings, *, device: str) -> Speed:
+    """Time a few passes of the target's own model on its own records."""
+    model = FunctionalModel(target.model, device=device)
+    state = model.initial_state(0)
+    records = target.members.to(device)
+    update = records[: max(1, target.model.shape.records_per_update)]
+    batch = records[: federation.local.batch_size]
+    many = records[:256]
+
+    def forward() -> None:
+        with torch.no_grad():
+            model.outputs(state, many.inputs)
+
+    with computing(device):
+        return Speed(
+            gradient=_median(lambda: model.gradient(state, update, training=True), device),
+            step=_median(lambda: model.gradient(state, batch, training=True), device),
+            record=_median(forward, device) / len(many),
+        )
+
+
+def _median(run: Callable[[], object], device: str) -> float:
+    run()
+    times = []
+    for _ in range(_REPEATS):
+        _wait(device)
+        start = time.perf_counter()
+        run()
+        _wait(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)

@@ -1,0 +1,170 @@
+"""One audit from settings to report."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from auditor import __version__
+from auditor.config.document import AuditDocument
+from auditor.config.settings import ComputeSettings
+from auditor.core.results import Results
+from auditor.engine.assemble import RunFacts, assemble, settings_digest
+from auditor.engine.environment import described_environment, numeric_environment, resolve_device
+from auditor.engine.executors import Executor, Serial
+from auditor.engine.game import membership_game
+from auditor.engine.measure import Measurer
+from auditor.engine.plan import Plan, make_plan
+from auditor.engine.probe import measure_speed
+from auditor.engine.progress import Progress, Silent
+from auditor.engine.session import Clock, Session
+from auditor.engine.work import make_work
+from auditor.engine.workshop import Workshop
+from auditor.policy.protocol import require_unchanged
+from auditor.report.render import render
+from auditor.store.run_directory import RunDirectory
+from auditor.targets.load import load_target
+from auditor.targets.target import Target
+
+
+@dataclass(frozen=True)
+class AuditRun:
+    """A run that has ended.
+
+    Attributes:
+        results: What ``results.json`` holds.
+        files: ``results.json`` and the rendered reports.
+        done_now, reused: Units of work of this invocation, and of earlier ones.
+    """
+
+    results: Results
+    files: tuple[Path, ...]
+    done_now: int
+    reused: int
+
+
+def plan_audit(document: AuditDocument) -> Plan:
+    """Load the target, time one gradient, and plan; nothing is written.
+
+    Raises:
+        AuditorError: where settings, model or data cannot be used.
+    """
+    target = load_target(document)
+    device = resolve_device(document.settings.compute.device)
+    return make_plan(document, target, speed=measure_speed(target, document.settings.federation, device=device))
+
+
+def with_compute(document: AuditDocument, *, executor: str | None, workers: int | None) -> AuditDocument:
+    """The document with parts of ``compute`` replaced by what the command line says."""
+    given = {name: value for name, value in (("executor", executor), ("workers", workers)) if value is not None}
+    settings = document.settings
+    compute = ComputeSettings.model_validate({**settings.compute.model_dump(), **given})
+    return replace(document, settings=settings.model_copy(update={"compute": compute}))
+
+
+def default_folder(document: AuditDocument, *, now: datetime | None = None) -> Path:
+    """``runs/<time>-<hash8>`` in the current folder."""
+    moment = now or datetime.now(UTC)
+    return Path("runs") / f"{moment:%Y-%m-%dT%H%MZ}-{settings_digest(document)[:8]}"
+
+
+def run_audit(
+    document: AuditDocument,
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    command: str = "",
+    render_report: bool = True,
+) -> AuditRun:
+    """Run an audit in ``out``, or go on with the one that is there.
+
+    Units that are finished are read, not done again, so running again after an interruption gives what an
+    uninterrupted run gives.
+
+    Raises:
+        StoreError: where ``out`` cannot be written; what was finished before is kept.
+        AuditorError: where settings, model or data cannot be used, or ``out`` holds a run of another protocol.
+        KeyboardInterrupt: passed on; what was finished is kept.
+    """
+    with RunDirectory(out).opened() as directory:
+        run = _Run(document, directory, progress or Silent(), command)
+        results, session = run.results()
+        files = [directory.write_results(results)]
+        if render_report:
+            files += render(out, document.settings.report.formats)
+        return AuditRun(results, tuple(files), session.done_now, len(session.finished) - session.done_now)
+
+
+class _Run:
+    """The steps of one run in an open folder."""
+
+    def __init__(self, document: AuditDocument, directory: RunDirectory, progress: Progress, command: str) -> None:
+        self._document = document
+        self._settings = document.settings
+        self._directory = directory
+        self._progress = progress
+        self._command = command
+        self._clock = Clock(self._settings.budget.minutes)
+        self._device = resolve_device(self._settings.compute.device)
+
+    def results(self) -> tuple[Results, Session]:
+        """Everything from loading to judging."""
+        target = load_target(self._document)
+        for warning in target.warnings:
+            self._progress.say(f"Note: {warning}")
+        speed = measure_speed(target, self._settings.federation, device=self._device)
+        plan = make_plan(self._document, target, speed=speed)
+        lock = self._locked(target, plan)
+        self._directory.write_plan(plan.to_json())
+        work = make_work(plan, self._document, target, environment=numeric_environment(self._device))
+        executor = self._executor(target)
+        try:
+            session = Session(self._directory, executor, clock=self._clock, progress=self._progress)
+            session.run(plan, work)
+        finally:
+            executor.close()
+        measurer = Measurer(
+            plan,
+            work,
+            session,
+            target=target,
+            game=membership_game(target, seed=self._settings.audit.seed),
+            directory=self._directory,
+            seed=self._settings.audit.seed,
+        )
+        facts = RunFacts(
+            id=lock["id"],
+            started=lock["started"],
+            command=self._command,
+            environment=described_environment(self._device, executor.name),
+            cpu_seconds=round(session.cpu_seconds(work), 3),
+        )
+        outcomes = measurer.outcomes()
+        results = assemble(self._document, target, plan, outcomes=outcomes, utility=measurer.utility(), facts=facts)
+        return results, session
+
+    def _locked(self, target: Target, plan: Plan) -> dict[str, Any]:
+        """The lock of the folder: kept from its first run, and refused where the protocol has changed since."""
+        lock = self._directory.read_lock()
+        if lock is not None:
+            path = self._directory.path / "audit.lock.yaml"
+            require_unchanged(planned=lock["protocol_sha256"], found=plan.protocol_sha256, plan=str(path))
+        started = lock["started"] if lock else datetime.now(UTC).isoformat(timespec="seconds")
+        digest8 = settings_digest(self._document)[:8]
+        value = {
+            "id": lock["id"] if lock else f"{started.replace(':', '')[:15]}Z-{digest8}",
+            "started": started,
+            "tool_version": __version__,
+            "settings_sha256": settings_digest(self._document),
+            "protocol_sha256": plan.protocol_sha256,
+            "model_sha256": target.model_sha256,
+            "weights_sha256": target.weights_sha256,
+            "splits": {split.name: split.sha256 for split in target.splits},
+            "environment": numeric_environment(self._device),
+            "settings": self._settings.model_dump(mode="json"),
+        }
+        self._directory.write_lock(value)
+        return value
+
+    def _executor(self, target: Target) -> Executor:
+        return Serial(Workshop(target, self._settings, device=self._device, locate=self._directory.output_path))

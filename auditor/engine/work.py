@@ -1,0 +1,150 @@
+"""From a plan to units of work: what each planned attack reads, in the order in which it can be done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from auditor.attacks.registry import available
+from auditor.config.document import AuditDocument
+from auditor.core.canonical import digest
+from auditor.core.seeds import derive_seed
+from auditor.core.shape import ModelState
+from auditor.engine.adversary import Knows
+from auditor.engine.plan import Plan, PlannedAttack
+from auditor.engine.units import Unit, UnitKind, make_unit
+from auditor.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Work:
+    """All units of a run.
+
+    Attributes:
+        train: The audited model.
+        queries: What it answers on candidates and population; also gives its utility.
+        observations: The other things released, with :attr:`queries`.
+        references: Reference models, in the order of their index.
+        attacks: Key of a planned attack to its units, one for each observation.
+    """
+
+    train: Unit
+    queries: Unit
+    observations: tuple[Unit, ...]
+    references: tuple[Unit, ...]
+    attacks: Mapping[str, tuple[Unit, ...]]
+
+    @property
+    def size(self) -> int:
+        """Distinct units; attacks of two scenarios may share theirs."""
+        attacks = {unit.key for units in self.attacks.values() for unit in units}
+        return 1 + len(self.observations) + len(self.references) + len(attacks)
+
+
+def target_digest(target: Target, document: AuditDocument) -> str:
+    """What names model, weights and data, and how they were read."""
+    settings = document.settings.target.model_dump(mode="json")
+    return digest(
+        {
+            "model": target.model_sha256,
+            "weights": target.weights_sha256,
+            "splits": {split.name: split.sha256 for split in target.splits},
+            "settings": {name: value for name, value in settings.items() if name not in ("weights", "model")},
+        }
+    )
+
+
+def make_work(plan: Plan, document: AuditDocument, target: Target, *, environment: Mapping[str, str]) -> Work:
+    """The units of a plan."""
+    maker = _Maker(plan, document, target, environment)
+    train = maker.train()
+    queries = maker.observe("queries", ModelState.TRAINED, train=train)
+    references = tuple(maker.reference(index) for index in range(plan.reference_models))
+    observations: dict[tuple[str, ModelState, tuple[str, ...]], Unit] = {("queries", ModelState.TRAINED, ()): queries}
+    attacks: dict[str, tuple[Unit, ...]] = {}
+    for row in plan.attacks:
+        if row.runs and row.state is not None:
+            shown = maker.shown(row, row.state)
+            seen = observations.setdefault(shown, maker.observe(row.view, row.state, train=train, grants=shown[2]))
+            attacks[row.key] = maker.attacks(row, seen, queries=queries, references=references)
+    return Work(train, queries, tuple(observations.values()), references, attacks)
+
+
+class _Maker:
+    """Makes units that share target, seed and environment."""
+
+    def __init__(self, plan: Plan, document: AuditDocument, target: Target, environment: Mapping[str, str]) -> None:
+        self._plan = plan
+        self._seed = document.settings.audit.seed
+        self._given = target.weights is not None
+        self._target = target_digest(target, document)
+        self._environment = environment
+        self._federation: dict[str, Any] = {
+            "federation": document.settings.federation.model_dump(mode="json"),
+            "privacy": document.settings.privacy.model_dump(mode="json", exclude={"claimed_epsilon", "override"}),
+        }
+
+    def train(self) -> Unit:
+        details = {"given": self._given, **({} if self._given else self._federation)}
+        return self._unit(UnitKind.TRAIN, "audited model", details)
+
+    def reference(self, index: int) -> Unit:
+        return self._unit(UnitKind.REFERENCE, "reference model", {"index": index, **self._federation}, index)
+
+    def shown(self, row: PlannedAttack, state: ModelState) -> tuple[str, ModelState, tuple[str, ...]]:
+        """What names an observation: scenarios that show the same share it."""
+        if row.view in ("queries", "weights"):
+            return row.view, state, ()
+        return row.view, state, tuple(sorted(self._plan.grants[row.scenario].granted))
+
+    def observe(self, view: str, state: ModelState, *, train: Unit, grants: tuple[str, ...] = ()) -> Unit:
+        details: dict[str, Any] = {"view": view, "state": state.value, "seed": str(self._seed)}
+        if view in ("client", "aggregate"):
+            details |= {"grants": list(grants), "count": self._count(view, state), **self._federation}
+        inputs = {"model": (train.key,)} if state is ModelState.TRAINED else {}
+        return self._unit(UnitKind.OBSERVE, f"{view} at the {state.value} model", details, inputs=inputs)
+
+    def _count(self, view: str, state: ModelState) -> int:
+        rows = (row for row in self._plan.attacks if row.runs and row.view == view and row.state is state)
+        return max(row.updates for row in rows)
+
+    def attacks(
+        self, row: PlannedAttack, seen: Unit, *, queries: Unit, references: tuple[Unit, ...]
+    ) -> tuple[Unit, ...]:
+        knows = Knows.under(self._plan.grants[row.scenario].granted, references=row.references)
+        inputs: dict[str, tuple[str, ...]] = {"observation": (seen.key,)}
+        if row.view == "queries" and knows.population_answers:
+            inputs["queries"] = (queries.key,)
+        if knows.references:
+            inputs["references"] = tuple(unit.key for unit in references[: row.references])
+        attack = available()[row.attack].attack
+        details = {
+            "view": row.view,
+            "state": str(row.state),
+            "revision": attack.revision if attack else 0,
+            "parameters": self._plan.parameters[row.attack].model_dump(mode="json"),
+            "knows": knows.names(),
+        }
+        return tuple(
+            self._unit(
+                UnitKind.ATTACK, row.attack, {**details, "index": index}, row.view, str(row.state), index, inputs=inputs
+            )
+            for index in range(row.updates)
+        )
+
+    def _unit(
+        self,
+        kind: UnitKind,
+        name: str,
+        details: Mapping[str, Any],
+        *names: str | int,
+        inputs: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Unit:
+        return make_unit(
+            kind,
+            name,
+            target=self._target,
+            details=details,
+            seed=derive_seed(self._seed, kind.value, name, *names),
+            environment=self._environment,
+            inputs=inputs,
+        )
