@@ -229,6 +229,9 @@ class BudgetSettings(Settings):
 
     minutes: Positive = 30.0
     memory_gib: Positive | None = None
+    updates: Count | None = Field(
+        None, description="Updates that each reconstruction attack is tried on; default: more where the attack is cheap."
+    )
 
 
 class ComputeSettings(Settings):
