@@ -10,8 +10,7 @@ import torch
 
 from auditor.core.errors import AuditorError
 from auditor.engine.environment import computing
-from auditor.engine.units import Task, UnitResult
-from auditor.engine.workshop import Workshop
+from auditor.engine.units import Maker, Task, UnitResult
 
 
 class Executor(Protocol):
@@ -40,7 +39,7 @@ class Serial:
     name = "serial"
     workers = 1
 
-    def __init__(self, workshop: Workshop) -> None:
+    def __init__(self, workshop: Maker) -> None:
         self._workshop = workshop
 
     def map(self, tasks: Iterable[Task]) -> Iterator[UnitResult]:
@@ -51,7 +50,7 @@ class Serial:
         """Nothing to stop."""
 
 
-def execute(workshop: Workshop, task: Task) -> UnitResult:
+def execute(workshop: Maker, task: Task) -> UnitResult:
     """Do one unit; whatever goes wrong in it becomes a reason."""
     start, cpu = time.perf_counter(), time.process_time()
     output, cut, reason, trace = b"", False, "", ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
@@ -16,7 +16,9 @@ from auditor.observations.model import LocalTraining, Privatisation, State
 from auditor.observations.records import Records
 from auditor.observations.released import Aggregate, ClientUpdate, Queries
 from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
-from auditor.simulation.observe import ObservedUpdate
+
+if TYPE_CHECKING:
+    from auditor.simulation.observe import ObservedUpdate
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def unpack(path: Path, *, prefixes: tuple[str, ...] = ("",)) -> Packed:
 # Updates. ``before`` is kept once: all updates of a unit start from the same state.
 
 
-def pack_updates(observed: list[ObservedUpdate]) -> bytes:
+def pack_updates(observed: list["ObservedUpdate"]) -> bytes:
     """Observed updates with the records behind them."""
     tensors: dict[str, Tensor] = {}
     meta: list[dict[str, Any]] = []

@@ -11,10 +11,9 @@ from multiprocessing.process import BaseProcess
 
 from auditor.core.errors import AuditorError, ExitCode
 from auditor.engine.executors import execute
-from auditor.engine.units import Task, UnitResult
-from auditor.engine.workshop import Workshop
+from auditor.engine.units import Maker, Task, UnitResult
 
-OpenWorkshop = Callable[[], Workshop]
+OpenWorkshop = Callable[[], Maker]
 """Made in the worker: the user's model and data are loaded there, not sent."""
 
 _ATTEMPTS = 2

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from auditor import __version__
 from auditor.core.canonical import digest
@@ -88,6 +88,32 @@ class Task:
 
     unit: Unit
     seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """The output of a unit, and whether the budget ended it early."""
+
+    output: bytes
+    cut: bool = False
+
+
+class Maker(Protocol):
+    """Does units; :class:`auditor.engine.workshop.Workshop` is the real one.
+
+    Attributes:
+        device: torch device.
+    """
+
+    device: str
+
+    def make(self, task: Task) -> Made:
+        """Do one unit.
+
+        Raises:
+            AuditorError: with one sentence that says why it cannot be done.
+        """
+        ...
 
 
 @dataclass(frozen=True)

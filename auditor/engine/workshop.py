@@ -1,7 +1,7 @@
 """Does one unit of work. Holds the target; hands an attack only what was granted."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from auditor.core.shape import ModelState
 from auditor.engine.adversary import known_to, run_attack
 from auditor.engine.game import Game, membership_game, reference_row
 from auditor.engine.packing import pack, pack_output, pack_queries, pack_updates, unpack, unpack_update
-from auditor.engine.units import Task, Unit, UnitKind
+from auditor.engine.units import Made, Task, Unit, UnitKind
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.model import State
 from auditor.observations.records import Records
@@ -31,14 +31,6 @@ Locate = Callable[[str], Path]
 
 CHUNK = 1024
 """Records in one forward pass."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """An output, and whether the budget ended it early."""
-
-    output: bytes
-    cut: bool = False
 
 
 class Workshop:

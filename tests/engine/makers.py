@@ -1,0 +1,79 @@
+"""Units without a target: what executors and sessions are tested with."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import torch
+
+from auditor.core.errors import AttackFailed
+from auditor.engine.packing import pack
+from auditor.engine.units import Made, Task, Unit, UnitKind, make_unit
+
+
+def unit(index: int, *, does: str = "sum", inputs: dict[str, tuple[str, ...]] | None = None, **details: object) -> Unit:
+    return make_unit(
+        UnitKind.ATTACK,
+        does,
+        target="t",
+        details={"index": index, **details},
+        seed=index,
+        environment={},
+        inputs=inputs,
+    )
+
+
+class FakeMaker:
+    """Does what the unit's name says."""
+
+    device = "cpu"
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.made: list[str] = []
+
+    def make(self, task: Task) -> Made:
+        self.made.append(task.unit.key)
+        return getattr(self, task.unit.name)(task)
+
+    def sum(self, task: Task) -> Made:
+        generator = torch.Generator().manual_seed(task.unit.seed)
+        noise = torch.randn(1000, generator=generator)
+        return Made(pack({"noise": noise, "sum": noise.sum()}, {}))
+
+    def slow(self, task: Task) -> Made:
+        time.sleep(0.05)
+        return self.sum(task)
+
+    def cut(self, task: Task) -> Made:
+        return Made(self.sum(task).output, cut=True)
+
+    def fails(self, task: Task) -> Made:
+        raise AttackFailed("there was no signal")
+
+    def bug(self, task: Task) -> Made:
+        patient = "Jane Doe"
+        raise KeyError(patient)
+
+    def memory(self, task: Task) -> Made:
+        raise MemoryError
+
+    def dies(self, task: Task) -> Made:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    def dies_once(self, task: Task) -> Made:
+        assert self.folder is not None
+        mark = self.folder / task.unit.key
+        if not mark.exists():
+            mark.touch()
+            self.dies(task)
+        return self.sum(task)
+
+    def interrupt(self, task: Task) -> Made:
+        raise KeyboardInterrupt
+
+
+def open_maker(folder: str) -> FakeMaker:
+    return FakeMaker(Path(folder))
