@@ -1,0 +1,180 @@
+"""One rule for each thing a provision can ask: what the evidence of a run says about it.
+
+``achieve``: a result beyond its limit contradicts, results within support. ``assess``: having measured supports,
+whatever came out, for the provision asks for the assessment. ``record``: records support. ``triage``: people decide
+whether something happened; evidence never settles it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from auditor.controls.catalogue import Asks, Entry
+from auditor.controls.evidence import FAMILIES, LEAKAGE, WORDS, Evidence, Family
+from auditor.core.findings import ControlStatus
+from auditor.policy.words import count, listed, sentence
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A status with its reason in plain words, and the claims behind it."""
+
+    status: ControlStatus
+    reason: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One entry against the evidence of one run.
+
+    Attributes:
+        entry: The provision.
+        evidence: All evidence of the run by kind.
+        dropped: Kinds that cannot apply to this target.
+        until: The day until which the evidence counts, in words.
+    """
+
+    entry: Entry
+    evidence: Mapping[str, Evidence]
+    dropped: frozenset[str]
+    until: str
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The kinds that speak to the entry, without what cannot apply and what only people can give."""
+        return tuple(k for k in self.entry.evidence_kinds if k not in self.dropped and not _of_people(k))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The kinds without which the evidence does not support."""
+        named = self.entry.evidence_kinds if self.entry.requires is None else self.entry.requires
+        return tuple(kind for kind in named if kind in self.wanted)
+
+    @property
+    def there(self) -> tuple[Evidence, ...]:
+        return tuple(self.evidence[kind] for kind in self.wanted if kind in self.evidence)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(kind for kind in self.required if kind not in self.evidence)
+
+    @property
+    def against(self) -> tuple[Evidence, ...]:
+        """Evidence that contradicts; a failed negative control makes evidence unusable instead."""
+        return tuple(e for e in self.there if e.supports is False and FAMILIES.get(e.kind) != Family.CONTROL)
+
+    @property
+    def untested(self) -> bool:
+        """Nothing that the entry turns on was done: its tests are all missing."""
+        decisive = [kind for kind in self.wanted if FAMILIES.get(kind) != Family.RECORD]
+        return not self.there or (bool(decisive) and not any(kind in self.evidence for kind in decisive))
+
+    def unusable(self) -> str:
+        """Why measured leakage may not be counted as support; empty where it may."""
+        if not any(kind in LEAKAGE for kind in self.required):
+            return ""
+        controls = self.evidence.get("negative_controls")
+        if controls is None:
+            return "no attack was run where nothing can be found (negative control)"
+        return "" if controls.supports else "a negative control was not clean"
+
+
+def decide(case: Case) -> Verdict:
+    """The verdict for one entry, by what it asks."""
+    if not case.entry.evidence_kinds:
+        return Verdict(ControlStatus.OUTSIDE_REACH, _outside(case.entry))
+    if not case.wanted:
+        return _people(case)
+    if case.untested:
+        return Verdict(ControlStatus.NOT_TESTED, f"Not tested in this run: {_named(case.missing or case.wanted)}.")
+    match case.entry.asks:
+        case Asks.TRIAGE:
+            return _triage(case)
+        case Asks.ASSESS | Asks.RECORD:
+            return _assessed(case)
+    return _achieved(case)
+
+
+def _achieved(case: Case) -> Verdict:
+    if case.against:
+        reason = " ".join(text for evidence in case.against for text in evidence.sentences)
+        return Verdict(ControlStatus.CONTRADICTS, reason, _ids(case.against))
+    weak = [case.evidence[k] for k in case.required if k in case.evidence and case.evidence[k].supports is None]
+    unusable = case.unusable()
+    if not (case.missing or weak or unusable):
+        return _supports(case, "")
+    parts = []
+    if weak:
+        parts.append(f"left open: {_named([evidence.kind for evidence in weak])}")
+    if case.missing:
+        parts.append(f"not done: {_named(case.missing)}")
+    if unusable:
+        parts.append(unusable)
+    return Verdict(ControlStatus.INCONCLUSIVE, sentence("; ".join(parts)), _ids(case.there))
+
+
+def _assessed(case: Case) -> Verdict:
+    """Both answers count as an assessment; an answer that was left open does not."""
+    open_tests = [
+        kind
+        for kind in case.required
+        if kind in case.evidence and case.evidence[kind].supports is None and FAMILIES.get(kind) == Family.TEST
+    ]
+    unusable = case.unusable()
+    if not (case.missing or open_tests or unusable):
+        beyond = (
+            f"{count(len(case.against), 'result')} beyond a limit belong in the assessment." if case.against else ""
+        )
+        return _supports(case, beyond.replace("1 result beyond a limit belong", "1 result beyond a limit belongs"))
+    parts = []
+    if open_tests:
+        parts.append(f"left open: {_named(open_tests)}")
+    if case.missing:
+        parts.append(f"not done: {_named(case.missing)}")
+    if unusable:
+        parts.append(unusable)
+    return Verdict(ControlStatus.INCONCLUSIVE, sentence("; ".join(parts)), _ids(case.there))
+
+
+def _triage(case: Case) -> Verdict:
+    reason = "A simulated attack is not an incident. "
+    if case.against:
+        reason += (
+            f"It becomes a matter to look into where it works against a model in use or on captured updates: "
+            f"{_named([evidence.kind for evidence in case.against])}."
+        )
+    else:
+        reason += "Nothing in this run calls for a closer look; whether something happened is for people to find out."
+    return Verdict(ControlStatus.INCONCLUSIVE, reason, _ids(case.there))
+
+
+def _people(case: Case) -> Verdict:
+    """Entries to which only declarations speak."""
+    given = tuple(case.evidence[kind] for kind in case.entry.evidence_kinds if kind in case.evidence)
+    if given:
+        said = " ".join(text for evidence in given for text in evidence.sentences)
+        return Verdict(ControlStatus.HUMAN_DECLARED, f"{said} A declaration is not evidence.", _ids(given))
+    if any(_of_people(kind) for kind in case.entry.evidence_kinds):
+        return Verdict(ControlStatus.NOT_TESTED, "Waits for a person: nobody has declared or signed anything yet.")
+    return Verdict(ControlStatus.NOT_TESTED, f"Does not apply to this target: {_named(case.entry.evidence_kinds)}.")
+
+
+def _supports(case: Case, more: str) -> Verdict:
+    reason = f"Supports, for the attacks run, on this sample, until {case.until}. {more}".strip()
+    return Verdict(ControlStatus.SUPPORTS, reason, _ids(case.there))
+
+
+def _outside(entry: Entry) -> str:
+    return f"The tool cannot speak to this; it stays with people: {listed(entry.outside_reach)}."
+
+
+def _named(kinds: Sequence[str]) -> str:
+    return listed([WORDS.get(kind, kind) for kind in kinds])
+
+
+def _ids(evidence: Sequence[Evidence]) -> tuple[str, ...]:
+    return tuple(claim for item in evidence for claim in item.claims)
+
+
+def _of_people(kind: str) -> bool:
+    return FAMILIES.get(kind) == Family.PEOPLE
