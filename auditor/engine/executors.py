@@ -64,7 +64,7 @@ def execute(workshop: Maker, task: Task) -> UnitResult:
         if is_out_of_memory(error):
             reason = _out_of_memory(workshop.device)
         else:
-            reason, trace = _bug(error), traceback.format_exc()
+            reason, trace = failure(error), traceback.format_exc()
     return UnitResult(
         key=task.unit.key,
         output=output,
@@ -89,7 +89,9 @@ def _out_of_memory(device: str) -> str:
     return f"ran out of memory on {device}. Use fewer workers (compute.workers) or smaller batches."
 
 
-def _bug(error: Exception) -> str:
-    """The place of an unexpected error; not its message, which may quote a record."""
+def failure(error: Exception) -> str:
+    """A user's mistake in its own words; of an unexpected error the place, not the message: it may quote a record."""
+    if isinstance(error, AuditorError):
+        return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"stopped by an unexpected {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

@@ -11,9 +11,9 @@ import torch
 
 from auditor.attacks.base import Attack
 from auditor.attacks.registry import available
-from auditor.core.errors import AuditorError
 from auditor.core.measurement import ArrayRef, Measurement, Outcome, OutcomeStatus
 from auditor.core.seeds import derive_seed
+from auditor.engine.executors import failure
 from auditor.engine.game import Game
 from auditor.engine.packing import unpack, unpack_output, unpack_queries, unpack_truth
 from auditor.engine.plan import Plan, PlannedAttack
@@ -93,8 +93,8 @@ class Measurer:
             return blank.model_copy(update={"status": OutcomeStatus.NOT_RUN, "reasons": (self._budget(row),)})
         try:
             measured = self._measured(row, units, ended.outputs)
-        except AuditorError as error:
-            return blank.model_copy(update={"status": OutcomeStatus.FAILED, "reasons": (str(error),)})
+        except Exception as error:  # isolation: what one metric cannot read must not cost the other outcomes
+            return blank.model_copy(update={"status": OutcomeStatus.FAILED, "reasons": (failure(error),)})
         return blank.model_copy(
             update={
                 "status": OutcomeStatus.MEASURED,

@@ -77,7 +77,7 @@ class Session:
     def run(self, plan: Plan, work: Work) -> None:
         """All stages. Attacks that cost little come first, so that a short budget still answers something."""
         for stage in self._stages(plan, work):
-            self._run_stage(stage)
+            self.run_stage(stage)
 
     def _stages(self, plan: Plan, work: Work) -> Iterator[Stage]:
         fresh = [unit for unit in work.observations if "model" not in unit.inputs]
@@ -134,7 +134,8 @@ class Session:
         took = [self.finished[key].seconds for key in self._siblings.get(_family(unit), ()) if key in self.finished]
         return sum(took) / len(took) if took else None
 
-    def _run_stage(self, stage: Stage) -> None:
+    def run_stage(self, stage: Stage) -> None:
+        """Do the units of a stage that are not finished and that the budget allows."""
         units = {unit.key: unit for unit in stage.units if unit.key not in self.finished}
         self._siblings = {}
         for unit in stage.units:
