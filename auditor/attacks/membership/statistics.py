@@ -49,20 +49,29 @@ def true_class(outputs: Tensor, labels: Tensor, *, temperature: float = 1.0) -> 
     return logs.gather(-1, labels.expand(logs.shape[:-1]).unsqueeze(-1)).squeeze(-1)
 
 
-def is_classified(outputs: Tensor, task: Task) -> bool:
-    """Do the outputs hold a score for each of at least two classes?"""
-    return task == Task.CLASSIFICATION and outputs.shape[-1] >= 2
+def class_scores(outputs: Tensor, losses: Tensor, *, task: Task) -> Tensor | None:
+    """A score for each class, ``(..., records, classes)``; None where the outputs hold no classes.
+
+    A classifier with one output has a logit of class 1; class 0 then scores zero.
+    """
+    if task != Task.CLASSIFICATION or not 0 <= outputs.dim() - losses.dim() <= 1:
+        return None
+    if outputs.dim() == losses.dim():
+        outputs = outputs.unsqueeze(-1)
+    if outputs.shape[-1] == 1:
+        return torch.cat([torch.zeros_like(outputs), outputs], dim=-1)
+    return outputs
 
 
 def signal(outputs: Tensor, losses: Tensor, labels: Tensor, *, task: Task) -> Tensor:
     """The statistic that attacks model as Gaussian: the margin of a classifier, minus the loss of anything else."""
-    if is_classified(outputs, task):
-        return margin(outputs, labels)
-    return -losses.double()
+    scores = class_scores(outputs, losses, task=task)
+    return -losses.double() if scores is None else margin(scores, labels.long())
 
 
 def likelihood(outputs: Tensor, losses: Tensor, labels: Tensor, *, task: Task, temperature: float) -> Tensor:
     """Log-likelihood of the label under the model: log p_y at a temperature, or minus the loss over it."""
-    if is_classified(outputs, task):
-        return true_class(outputs, labels, temperature=temperature)
-    return -losses.double() / temperature
+    scores = class_scores(outputs, losses, task=task)
+    if scores is None:
+        return -losses.double() / temperature
+    return true_class(scores, labels.long(), temperature=temperature)

@@ -12,7 +12,7 @@ from auditor.attacks.membership.lira import Lira
 from auditor.attacks.membership.loss_threshold import LossThreshold
 from auditor.attacks.membership.references import as_target, moments
 from auditor.attacks.membership.rmia import Rmia, area, offline_mean
-from auditor.attacks.membership.statistics import likelihood, margin, true_class
+from auditor.attacks.membership.statistics import likelihood, margin, signal, true_class
 from auditor.core.errors import AttackFailed
 from auditor.core.shape import Task
 from auditor.metrics.roc import RocSample, area_under_curve, tpr_at_fpr
@@ -189,6 +189,14 @@ def test_margin_is_the_log_odds() -> None:
     labels = torch.tensor([0, 1, 2, 3, 0, 1, 2])
     p = outputs.double().softmax(-1).gather(-1, labels.expand(5, 7).unsqueeze(-1)).squeeze(-1)
     torch.testing.assert_close(margin(outputs, labels), (p / (1 - p)).log())
+
+
+@pytest.mark.parametrize("outputs", [torch.tensor([2.0, -3.0]), torch.tensor([[2.0], [-3.0]])])
+def test_one_logit_is_a_two_class_model(outputs: torch.Tensor) -> None:
+    found = signal(outputs, torch.zeros(2), torch.tensor([1, 1]), task=Task.CLASSIFICATION)
+    assert found.tolist() == pytest.approx([2.0, -3.0])
+    flipped = signal(outputs, torch.zeros(2), torch.tensor([0, 0]), task=Task.CLASSIFICATION)
+    assert flipped.tolist() == pytest.approx([-2.0, 3.0])
 
 
 def test_other_tasks_are_attacked_through_their_loss() -> None:
