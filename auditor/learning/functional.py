@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from auditor.learning.errors import LearningError
-from auditor.learning.per_record import math_attention, per_record_gradients
+from auditor.learning.per_record import PerRecord, evaluate_records, math_attention
 from auditor.learning.randomness import seeded
 from auditor.observations.model import SharedModel, State
 from auditor.observations.records import Records
@@ -169,7 +169,13 @@ class FunctionalModel:
         Raises:
             LearningError: where BatchNorm mixes the records of a batch, so that no such gradient exists.
         """
-        return per_record_gradients(self, state, records, chunk=chunk, training=training)
+        return evaluate_records(self, state, records, chunk=chunk, training=training).gradients
+
+    def per_record_evaluation(
+        self, state: State, records: Records, *, chunk: int | None = None, training: bool = False
+    ) -> PerRecord:
+        """Gradient and loss of each record, from one pass; see :meth:`per_record_gradients`."""
+        return evaluate_records(self, state, records, chunk=chunk, training=training)
 
     @property
     def trainable(self) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import grad, vmap
+from torch.func import grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from auditor.learning.errors import LearningError
@@ -23,9 +23,16 @@ def math_attention() -> AbstractContextManager[None]:
     return context
 
 
-def per_record_gradients(
+class PerRecord(NamedTuple):
+    """Gradient (by name, shape ``(n, *parameter)``) and loss (shape ``(n,)``) of each record."""
+
+    gradients: dict[str, Tensor]
+    losses: Tensor
+
+
+def evaluate_records(
     model: "FunctionalModel", state: State, records: Records, *, chunk: int | None, training: bool
-) -> dict[str, Tensor]:
+) -> PerRecord:
     """See :meth:`FunctionalModel.per_record_gradients`."""
     if training and model.mixes_records:
         raise LearningError(
@@ -33,21 +40,25 @@ def per_record_gradients(
             remedy="Set federation.batch_norm to 'eval' or 'frozen', or use GroupNorm in the model.",
         )
     if len(records) == 0:
-        return {name: state[name].new_zeros((0, *state[name].shape)) for name in model.trainable}
+        empty = {name: state[name].new_zeros((0, *state[name].shape)) for name in model.trainable}
+        return PerRecord(empty, next(iter(empty.values())).new_zeros(0))
     if not model.per_record_by_loop:
         try:
-            return _per_record_vmap(model, state, records, chunk=chunk, training=training)
+            return _by_vmap(model, state, records, chunk=chunk, training=training)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError:
             model.per_record_by_loop = True
-    rows = [model.gradient(state, records[i : i + 1], training=training) for i in range(len(records))]
-    return {name: torch.stack([row[name] for row in rows]) for name in model.trainable}
+    rows = [model.evaluate(state, records[i : i + 1], training=training) for i in range(len(records))]
+    return PerRecord(
+        {name: torch.stack([row.gradient[name] for row in rows]) for name in model.trainable},
+        torch.stack([row.loss.detach() for row in rows]),
+    )
 
 
-def _per_record_vmap(
+def _by_vmap(
     model: "FunctionalModel", state: State, records: Records, *, chunk: int | None, training: bool
-) -> dict[str, Tensor]:
+) -> PerRecord:
     trained = {name: state[name].detach() for name in model.trainable}
     rest = {name: tensor.detach() for name, tensor in state.items() if name not in trained}
 
@@ -55,8 +66,8 @@ def _per_record_vmap(
         record = Records(inputs.unsqueeze(0), label.unsqueeze(0))
         return model.losses({**rest, **parameters}, record, training=training).squeeze(0)
 
-    each: Callable[..., dict[str, Tensor]] = vmap(
-        grad(one), in_dims=(None, 0, 0), randomness="different", chunk_size=chunk
+    each: Callable[..., tuple[dict[str, Tensor], Tensor]] = vmap(
+        grad_and_value(one), in_dims=(None, 0, 0), randomness="different", chunk_size=chunk
     )
     with math_attention():
-        return each(trained, model.cast(records.inputs), records.labels)
+        return PerRecord(*each(trained, model.cast(records.inputs), records.labels))
