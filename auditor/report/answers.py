@@ -1,0 +1,317 @@
+"""The first page: scope in one sentence, the answers, what was not tested, what to decide."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from auditor.core.findings import Finding, FindingStatus, RiskCell
+from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
+from auditor.core.privacy import LintSeverity
+from auditor.core.results import Results
+from auditor.report.describe import (
+    WEIGHT,
+    attack_title,
+    by_weight,
+    ends,
+    findings_of,
+    floor_text,
+    metric_key,
+    scenario_title,
+    sentence_case,
+)
+from auditor.report.formatting import Rounding, measured, number, percent, quantity
+from auditor.report.strings import Strings
+
+TOPICS = {
+    "tpr_at_fpr": "membership",
+    "auc": "membership",
+    "precision": "membership",
+    "advantage": "membership",
+    "recovered_share": "records",
+    "psnr": "records",
+    "ssim": "records",
+    "cell_accuracy": "records",
+    "exact_row_share": "records",
+    "token_accuracy": "records",
+    "exact_text_share": "records",
+    "relative_error": "records",
+    "label_accuracy": "labels",
+}
+HEADLINES = ("recovered_share", "label_accuracy", "tpr_at_fpr")
+ORDER = ("membership", "records", "labels", "attribute", "property", "other")
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question with what was found.
+
+    Attributes:
+        group, status: The word group and value of the mark, e.g. ``finding`` and ``exceeds``.
+        detail: What stands below the figure.
+    """
+
+    question: str
+    group: str
+    status: str
+    figure: str
+    detail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Item:
+    """A sentence of a list on the first page."""
+
+    text: str
+    weight: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The first page."""
+
+    scope: str
+    overall: str
+    answers: tuple[Answer, ...]
+    level: str
+    untested: tuple[Item, ...]
+    untested_more: int
+    decisions: tuple[Item, ...]
+    context: dict[str, str] = field(default_factory=dict)
+
+
+def summarise(results: Results, words: Strings) -> Summary:
+    """What stands on the first page."""
+    untested = list(_untested(results, words))
+    levels = {m.interval.level for o in results.outcomes for m in o.measurements if m.interval and m.value is not None}
+    return Summary(
+        scope=_scope(results, words),
+        overall=overall(results.findings, words),
+        answers=(*_attack_answers(results, words), epsilon_answer(results, words)),
+        level=", ".join(percent(level) for level in sorted(levels)),
+        untested=tuple(untested[:SHOWN]),
+        untested_more=max(0, len(untested) - SHOWN),
+        decisions=tuple(_decisions(results, words))[:SHOWN],
+    )
+
+
+def _scope(results: Results, words: Strings) -> str:
+    shape = results.target.shape
+    federation = results.settings.get("federation") or {}
+    mechanism = (results.settings.get("privacy") or {}).get("mechanism", "none")
+    text = words.plain(
+        "scope.model",
+        model=f"“{results.target.model}”",
+        task=words.word("task", shape.task.value),
+        modality=words.word("modality", shape.modality.value),
+        parameters=number(shape.parameters),
+    )
+    if "algorithm" in federation:
+        text += words.plain(
+            "scope.federation",
+            algorithm=words.word("algorithm", federation["algorithm"]),
+            clients=number(federation.get("clients", shape.aggregated_clients)),
+            rounds=number(federation.get("rounds", 1)),
+        )
+    if mechanism == "none":
+        text += words.plain("scope.no_mechanism")
+    else:
+        text += words.plain("scope.mechanism", mechanism=words.word("mechanism", mechanism))
+    if not results.outcomes:
+        return text + words.plain("scope.nothing")
+    done = [o for o in results.outcomes if o.status == OutcomeStatus.MEASURED]
+    return text + words.plain(
+        "scope.adversaries",
+        measured=number(len(done)),
+        planned=number(len(results.outcomes)),
+        scenarios=number(len({o.scenario for o in results.outcomes})),
+        members=number(shape.members),
+    )
+
+
+def overall(findings: Sequence[Finding], words: Strings) -> str:
+    """One sentence built from counts; never a grade."""
+    if not findings:
+        return words.plain("overall.none")
+    counts = Counter(finding.status for finding in findings)
+    parts = [
+        words.plain(f"overall.{status}", count=number(counts[status]))
+        for status in sorted(FindingStatus, key=WEIGHT.__getitem__)
+        if counts[status]
+    ]
+    listed = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+    return words.plain("overall.sentence", total=number(len(findings)), parts=listed)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    outcome: Outcome
+    measurement: Measurement
+    finding: Finding | None
+
+    @property
+    def rank(self) -> tuple[int, int, float]:
+        """Worst first: status, then headline metrics, then the value."""
+        weight = WEIGHT[self.finding.status] if self.finding else len(WEIGHT)
+        head = 0 if self.measurement.metric in HEADLINES else 1
+        value = self.measurement.value or 0.0
+        return head, weight, -value if self.measurement.higher_is_worse else value
+
+
+def _candidates(results: Results) -> Iterator[tuple[str, _Candidate]]:
+    for outcome in results.outcomes:
+        found = findings_of(results, outcome)
+        for measurement in outcome.measurements:
+            topic = TOPICS.get(measurement.metric)
+            if topic is None:
+                topic = outcome.attack_class if outcome.attack_class in ("attribute", "property") else "other"
+            yield topic, _Candidate(outcome, measurement, found.get(measurement.key))
+
+
+def _attack_answers(results: Results, words: Strings) -> list[Answer]:
+    groups: dict[str, list[_Candidate]] = {}
+    for topic, candidate in _candidates(results):
+        groups.setdefault(topic, []).append(candidate)
+    planned = {outcome.attack_class for outcome in results.outcomes}
+    if "membership" in planned:
+        groups.setdefault("membership", [])
+    if "reconstruction" in planned:
+        groups.setdefault("records", [])
+    return [_answer(topic, groups[topic], results, words) for topic in ORDER if topic in groups]
+
+
+def _answer(topic: str, candidates: list[_Candidate], results: Results, words: Strings) -> Answer:
+    question = words.plain(f"answers.questions.{topic}")
+    claimed = [c for c in candidates if c.measurement.value is not None]
+    if not claimed:
+        return Answer(question, "finding", "not_run", words.plain("answers.no_measurement"))
+    worst = min(claimed, key=lambda candidate: candidate.rank)
+    m = worst.measurement
+    low, high = ends(m)
+    key = m.metric if m.metric in HEADLINES else "other"
+    figure = words.plain(
+        f"answers.figures.{key}",
+        value=measured(m),
+        low=low,
+        high=high,
+        fpr=percent(m.at.get("fpr", 0.0)),
+        metric=words.plain(f"metrics.{metric_key(m.metric, words)}.short", metric=m.metric),
+    )
+    detail = []
+    if m.floor is not None:
+        detail.append(words.plain("answers.floor", floor=floor_text(m)))
+    if worst.finding and worst.finding.limit is not None:
+        detail.append(words.plain("answers.limit", limit=quantity(worst.finding.limit, m.unit)))
+    who = words.plain(
+        "answers.who",
+        actor=scenario_title(results, worst.outcome.scenario),
+        attack=attack_title(worst.outcome),
+    )
+    status = worst.finding.status.value if worst.finding else "measured"
+    return Answer(question, "finding", status, figure, (sentence_case("; ".join(detail)), sentence_case(who)))
+
+
+def epsilon_answer(results: Results, words: Strings) -> Answer:
+    """What the accounting says, in one row."""
+    question = words.plain("answers.questions.epsilon")
+    epsilon = results.accounting.epsilon
+    claimed = results.accounting.claimed_epsilon
+    if epsilon is None:
+        figure = words.plain("answers.epsilon_none", reason=results.accounting.reason)
+        return Answer(question, "epsilon", "unknown", figure)
+    if math.isinf(epsilon.upper):
+        return Answer(question, "epsilon", "unbounded", words.plain("answers.epsilon_infinite"))
+    figure = words.plain(
+        "answers.epsilon_value",
+        upper=number(epsilon.upper, decimals=2, rounding=Rounding.UP),
+        delta=number(epsilon.delta),
+        unit=words.plain(f"privacy.units.{epsilon.unit}"),
+    )
+    detail: tuple[str, ...] = ()
+    status = "bounded"
+    if claimed is not None:
+        detail = (sentence_case(words.plain("answers.epsilon_claimed", claimed=number(claimed))),)
+        status = "disputed" if claimed < epsilon.lower else "bounded"
+    return Answer(question, "epsilon", status, figure, detail)
+
+
+def _untested(results: Results, words: Strings) -> Iterator[Item]:
+    for row in results.coverage:
+        if row.status == "not_run":
+            yield Item(words.plain("untested.class", title=row.title, reason=sentence_case(row.reason)))
+    for status in (OutcomeStatus.FAILED, OutcomeStatus.NOT_RUN, OutcomeStatus.NOT_APPLICABLE):
+        for outcome in results.outcomes:
+            if outcome.status == status:
+                yield Item(
+                    words.plain(
+                        "untested.attack",
+                        attack=attack_title(outcome),
+                        scenario=scenario_title(results, outcome.scenario),
+                        reason=sentence_case("; ".join(outcome.reasons)),
+                    )
+                )
+
+
+def _decisions(results: Results, words: Strings) -> list[Item]:
+    items = [*_risk_decisions(results, words), *_advice(results, words)]
+    for lint in results.accounting.lints:
+        if lint.severity == LintSeverity.HIGH:
+            items.append(
+                Item(words.plain("decide.lint", title=lint.title, remedy=sentence_case(lint.remedy)), weight=1)
+            )
+    items.sort(key=lambda item: item.weight)
+    if not items:
+        items.append(Item(words.plain("decide.record")))
+    return [*items[: SHOWN - 1], Item(words.plain("decide.repeat"))]
+
+
+def _advice(results: Results, words: Strings) -> list[Item]:
+    advice = [f.advice for f in by_weight(results.findings) if f.status == FindingStatus.EXCEEDS and f.advice]
+    return [Item(words.plain("decide.advice", advice=sentence_case(text)), weight=1) for text in dict.fromkeys(advice)]
+
+
+def _risk_decisions(results: Results, words: Strings) -> Iterator[Item]:
+    seen: set[tuple[str, str]] = set()
+    for cell in sorted(results.risks, key=_risk_rank):
+        key = (cell.event, "unknown" if cell.likelihood is None else "known")
+        if key in seen:
+            continue
+        seen.add(key)
+        item = _risk_decision(cell, results, words)
+        if item:
+            yield item
+
+
+def _risk_rank(cell: RiskCell) -> tuple[int, int]:
+    return -(cell.likelihood or 0), -cell.severity
+
+
+def _risk_decision(cell: RiskCell, results: Results, words: Strings) -> Item | None:
+    values = {
+        "event": cell.event,
+        "actor": scenario_title(results, cell.actor),
+        "likelihood": likelihood_words(cell, words),
+        "severity": level_words(cell.severity, words),
+    }
+    if cell.likelihood is None:
+        return Item(words.plain("decide.undetermined", **values), weight=3)
+    high = (cell.likelihood >= 3) + (cell.severity >= 3)
+    if high == 2:
+        return Item(words.plain("decide.both", **values), weight=0)
+    if high == 1:
+        return Item(words.plain("decide.one", **values), weight=2)
+    return None
+
+
+def level_words(level: int, words: Strings) -> str:
+    """The name of a level of the four-level scale."""
+    return str(words.get("risk.levels")[min(max(level, 1), 4) - 1])
+
+
+def likelihood_words(cell: RiskCell, words: Strings) -> str:
+    """The likelihood in words, with ``at least`` where something was not tested."""
+    if cell.likelihood is None:
+        return words.plain("risk.unknown")
+    level = level_words(cell.likelihood, words)
+    return words.plain("risk.at_least", level=level) if cell.at_least else level

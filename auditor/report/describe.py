@@ -1,0 +1,90 @@
+"""Words for the parts of a run: measures, attacks, scenarios, outcomes."""
+
+from collections.abc import Sequence
+
+from auditor.core.findings import Finding, FindingStatus
+from auditor.core.measurement import Measurement, Outcome
+from auditor.core.results import Results
+from auditor.report.formatting import interval_ends, measured, percent, quantity
+from auditor.report.strings import Strings
+
+WEIGHT = {
+    FindingStatus.EXCEEDS: 0,
+    FindingStatus.INCONCLUSIVE: 1,
+    FindingStatus.FAILED: 2,
+    FindingStatus.NOT_RUN: 3,
+    FindingStatus.WITHIN: 4,
+    FindingStatus.NOT_APPLICABLE: 5,
+}
+
+
+def metric_key(metric: str, words: Strings) -> str:
+    """The language entry of a metric."""
+    return metric if words.has(f"metrics.{metric}") else "other"
+
+
+def metric_name(measurement: Measurement, words: Strings) -> str:
+    """The measure with its operating point, e.g. ``Members recognised at 1 % false alarms``."""
+    key = metric_key(measurement.metric, words)
+    at = {name: percent(value) for name, value in measurement.at.items()}
+    values = {"fpr": "–", "prior": "–", **at, "metric": measurement.metric.replace("_", " ")}
+    text = words.plain(f"metrics.{key}.name", **values)
+    known = {"fpr", "prior"} if key in ("tpr_at_fpr", "precision") else set()
+    rest = [f"{name} {value}" for name, value in at.items() if name not in known]
+    return f"{text} ({', '.join(rest)})" if rest else text
+
+
+def scenario_title(results: Results, name: str) -> str:
+    """The adversary's title, or its name where the run does not describe it."""
+    return next((s.title for s in results.scenarios if s.name == name), name)
+
+
+def attack_title(outcome: Outcome) -> str:
+    """The attack in plain words."""
+    return outcome.title or outcome.attack
+
+
+def findings_of(results: Results, outcome: Outcome) -> dict[str, Finding]:
+    """The findings on ``outcome`` by metric key (empty key: a finding on the outcome itself)."""
+    return {finding.metric: finding for finding in results.findings if finding.outcome == outcome.key}
+
+
+def value_with_interval(measurement: Measurement) -> str:
+    """``3.2 % (1.1 % to 6.4 %)``."""
+    value = measured(measurement)
+    if measurement.interval is None:
+        return value
+    low, high = interval_ends(measurement.interval, measurement.unit)
+    return f"{value} ({low} to {high})"
+
+
+def ends(measurement: Measurement) -> tuple[str, str]:
+    """Both ends of the interval, or dashes."""
+    if measurement.interval is None:
+        return "–", "–"
+    return interval_ends(measurement.interval, measurement.unit)
+
+
+def floor_text(measurement: Measurement) -> str:
+    """What is reached without any attack."""
+    return "–" if measurement.floor is None else quantity(measurement.floor, measurement.unit)
+
+
+def sentence_case(text: str) -> str:
+    """The text with a capital and a full stop, so that a reason reads as a sentence."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def by_weight(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings, the ones that weigh most first; among equals the larger distance from the limit."""
+
+    def rank(finding: Finding) -> tuple[int, float, str]:
+        over = 0.0
+        if finding.value is not None and finding.limit:
+            over = finding.value / finding.limit
+        return WEIGHT[finding.status], -over, finding.id
+
+    return sorted(findings, key=rank)

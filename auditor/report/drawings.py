@@ -1,0 +1,296 @@
+"""Which figures a run gives, with their captions, alternative texts and data tables."""
+
+import math
+from collections import Counter
+
+import numpy as np
+
+from auditor.core.findings import ControlStatus
+from auditor.core.measurement import Measurement, Outcome
+from auditor.core.results import Results
+from auditor.report.answers import level_words, likelihood_words
+from auditor.report.describe import attack_title, ends, findings_of, floor_text, scenario_title
+from auditor.report.figures.canvas import Figure, Table
+from auditor.report.figures.controls import draw_controls
+from auditor.report.figures.epsilon import EpsilonWords, draw_epsilon
+from auditor.report.figures.risk import RiskMark, RiskWords, draw_risk
+from auditor.report.figures.roc import Curve, RocWords, draw_roc
+from auditor.report.figures.shares import ShareRow, ShareWords, draw_shares
+from auditor.report.formatting import Rounding, measured, number, percent, quantity
+from auditor.report.load import Evidence
+from auditor.report.strings import Strings
+
+PER_ROC = 6
+PER_SHARES = 10
+SHARES = ("recovered_share", "label_accuracy")
+
+
+def letters(index: int) -> str:
+    """A, B … Z, AA, AB …"""
+    text = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        text = chr(ord("A") + rest) + text
+    return text
+
+
+def roc_figures(evidence: Evidence, scenario: str, words: Strings) -> list[Figure]:
+    """The curves of one adversary, at most six in a figure."""
+    with_curve = [
+        (outcome, rows)
+        for outcome in evidence.results.outcomes
+        if outcome.scenario == scenario
+        for ref in outcome.arrays
+        if (rows := evidence.array(ref)) is not None and rows.ndim == 2 and rows.shape[1] == 4 and len(rows)
+    ]
+    chunks = [with_curve[start : start + PER_ROC] for start in range(0, len(with_curve), PER_ROC)]
+    return [
+        _roc(f"roc-{_slug(scenario)}-{letters(k).lower()}", part, evidence.results, words)
+        for k, part in enumerate(chunks)
+    ]
+
+
+def _roc(name: str, part: list[tuple[Outcome, np.ndarray]], results: Results, words: Strings) -> Figure:
+    caps = results.accounting.caps
+    cap = np.array([(p.fpr, p.tpr) for p in caps.roc]) if caps and caps.roc else None
+    labels = [_curve_label(outcome, part, words) for outcome, _ in part]
+    curves = [Curve(label, rows) for label, (_, rows) in zip(labels, part, strict=True)]
+    text = RocWords(
+        x_axis=words.plain("results.roc_x"),
+        y_axis=words.plain("results.roc_y"),
+        guessing=words.plain("results.roc_guessing"),
+        cap=words.plain("results.roc_cap_label"),
+    )
+    wide, narrow = draw_roc(name, curves, cap, text)
+    points = [
+        (label, m)
+        for label, (outcome, _) in zip(labels, part, strict=True)
+        for m in outcome.measurements
+        if m.metric == "tpr_at_fpr" and m.value is not None
+    ]
+    levels = {(m.interval.level, m.interval.over) for _, m in points if m.interval}
+    caption = words.plain(
+        "results.roc_caption",
+        level=", ".join(sorted({percent(level) for level, _ in levels})) or "confidence",
+        over="".join(sorted({f" over {over}" for _, over in levels})),
+    )
+    if cap is not None:
+        caption += words.plain("results.roc_cap")
+    parts = " ".join(
+        words.plain("results.roc_part", label=label, value=measured(m), fpr=percent(m.at["fpr"]))
+        for label, m in points
+        if "fpr" in m.at
+    )
+    capped = {p.fpr: p.tpr for p in caps.roc} if caps else {}
+    rows = tuple(
+        (label, percent(m.at["fpr"]), measured(m), " to ".join(ends(m)), _cap_text(capped.get(m.at["fpr"])))
+        for label, m in points
+        if "fpr" in m.at
+    )
+    return Figure(
+        id=name,
+        title=words.plain("results.roc_title", scenario=scenario_title(results, part[0][0].scenario)),
+        caption=caption,
+        alt=words.plain("results.roc_alt", count=number(len(part)), parts=parts),
+        wide=wide,
+        narrow=narrow,
+        table=Table(tuple(words.get("results.roc_columns")), rows),
+    )
+
+
+def _cap_text(value: float | None) -> str:
+    return "–" if value is None else percent(value, rounding=Rounding.UP)
+
+
+def _curve_label(outcome: Outcome, part: list[tuple[Outcome, np.ndarray]], words: Strings) -> str:
+    label = outcome.attack.split(".")[-1].replace("-", " ").replace("_", " ")
+    states = {other.state for other, _ in part}
+    if len(states) > 1 and outcome.state:
+        label += f" {words.plain(f'results.state.{outcome.state.value}')}"
+    return label
+
+
+def shares_figures(evidence: Evidence, words: Strings) -> list[Figure]:
+    """Shares recovered by all adversaries, against their floors and limits."""
+    rows = [
+        (outcome, m)
+        for outcome in evidence.results.outcomes
+        for m in outcome.measurements
+        if m.metric in SHARES and m.value is not None and m.interval is not None
+    ]
+    chunks = [rows[start : start + PER_SHARES] for start in range(0, len(rows), PER_SHARES)]
+    return [_shares(f"shares-{letters(k).lower()}", part, evidence.results, words) for k, part in enumerate(chunks)]
+
+
+def _shares(name: str, part: list[tuple[Outcome, Measurement]], results: Results, words: Strings) -> Figure:
+    rows, table, levels = [], [], set()
+    for outcome, m in part:
+        if m.value is None or m.interval is None:
+            continue
+        finding = findings_of(results, outcome).get(m.key)
+        limit = finding.limit if finding else None
+        label = f"{attack_title(outcome)} – {scenario_title(results, outcome.scenario)}"
+        if outcome.state:
+            label += f", {words.plain(f'results.state.{outcome.state.value}')}"
+        levels.add(percent(m.interval.level))
+        rows.append(ShareRow(label, m.value, m.interval.low, m.interval.high, m.floor, limit))
+        table.append(
+            (
+                label,
+                measured(m),
+                " to ".join(ends(m)),
+                floor_text(m),
+                "–" if limit is None else quantity(limit, m.unit),
+            )
+        )
+    text = ShareWords(x_axis=words.plain("results.shares_x"), floor="", limit="")
+    wide, narrow = draw_shares(name, rows, text)
+    parts = " ".join(
+        words.plain(
+            "results.shares_part", label=row[0], value=row[1], low=row[2].split(" to ")[0], high=row[2].split(" to ")[1]
+        )
+        for row in table
+    )
+    return Figure(
+        id=name,
+        title=words.plain("results.shares_title"),
+        caption=words.plain("results.shares_caption", level=", ".join(sorted(levels))),
+        alt=words.plain("results.shares_alt", count=number(len(rows)), parts=parts),
+        wide=wide,
+        narrow=narrow,
+        table=Table(tuple(words.get("results.shares_columns")), tuple(table)),
+    )
+
+
+def epsilon_figure(results: Results, words: Strings) -> Figure | None:
+    """Epsilon by round, where it is finite and there is more than one round."""
+    rounds = [r for r in results.accounting.by_round if math.isfinite(r.upper)]
+    if len(rounds) < 2:
+        return None
+    claimed = results.accounting.claimed_epsilon
+    first, last = rounds[0], rounds[-1]
+    claim = "" if claimed is None else number(claimed)
+    text = EpsilonWords(
+        x_axis=words.plain("privacy.figure_x"),
+        y_axis=words.plain("privacy.figure_y"),
+        accounted=words.plain("privacy.figure_accounted", value=_up(last.upper)),
+        claimed=words.plain("privacy.figure_claimed", value=claim),
+    )
+    wide, narrow = draw_epsilon("epsilon", rounds, claimed, text)
+    step = max(1, len(rounds) // 10)
+    kept = sorted({*rounds[::step], last}, key=lambda r: r.round) if len(rounds) > 12 else rounds
+    return Figure(
+        id="epsilon",
+        title=words.plain("privacy.figure_title"),
+        caption=words.plain("privacy.figure_caption"),
+        alt=words.plain(
+            "privacy.figure_alt",
+            first=_up(first.upper),
+            first_round=number(first.round),
+            last=_up(last.upper),
+            last_round=number(last.round),
+            claimed=words.plain("privacy.figure_alt_claimed", claimed=claim) if claim else "",
+        ),
+        wide=wide,
+        narrow=narrow,
+        table=Table(
+            tuple(words.get("privacy.figure_columns")),
+            tuple((number(r.round), _down(r.lower), _up(r.upper)) for r in kept),
+        ),
+    )
+
+
+def _up(value: float) -> str:
+    return number(value, decimals=2, rounding=Rounding.UP)
+
+
+def _down(value: float) -> str:
+    return number(value, decimals=2, rounding=Rounding.DOWN)
+
+
+def risk_figure(results: Results, words: Strings) -> Figure | None:
+    """The matrix, with a letter for each feared event."""
+    if not results.risks:
+        return None
+    marks = [
+        RiskMark(letters(k), cell.likelihood, cell.at_least, cell.severity) for k, cell in enumerate(results.risks)
+    ]
+    text = RiskWords(
+        x_axis=words.plain("risk.x_axis"),
+        y_axis=words.plain("risk.y_axis"),
+        levels=tuple(words.get("risk.levels")),
+        undetermined=words.plain("risk.unknown"),
+    )
+    wide, narrow = draw_risk("risk", marks, text)
+    rows = tuple(
+        (
+            mark.letter,
+            cell.event,
+            scenario_title(results, cell.actor),
+            likelihood_words(cell, words),
+            level_words(cell.severity, words),
+        )
+        for mark, cell in zip(marks, results.risks, strict=True)
+    )
+    parts = " ".join(
+        words.plain("risk.alt_part", letter=row[0], event=row[1], likelihood=row[3], severity=row[4]) for row in rows
+    )
+    columns = tuple(words.plain(f"risk.{key}") for key in ("letter", "event", "actor", "likelihood", "severity"))
+    return Figure(
+        id="risk-matrix",
+        title=words.plain("risk.title"),
+        caption=words.plain("risk.caption"),
+        alt=words.plain("risk.alt", parts=parts),
+        wide=wide,
+        narrow=narrow,
+        table=Table(columns, rows),
+    )
+
+
+def controls_figure(results: Results, words: Strings) -> Figure | None:
+    """Provisions by status, one bar per law pack."""
+    if not results.controls:
+        return None
+    names = list(dict.fromkeys(row.catalogue for row in results.controls))
+    packs = [
+        (pack_title(results, name), Counter(row.status for row in results.controls if row.catalogue == name))
+        for name in names
+    ]
+    status_words = {status: words.word("control", status.value) for status in ControlStatus}
+    wide, narrow = draw_controls("controls", packs, status_words, words.plain("controls.x_axis"))
+    rows = tuple(
+        (title, status_words[status], number(counts[status]))
+        for title, counts in packs
+        for status in ControlStatus
+        if counts[status]
+    )
+    parts = " ".join(
+        words.plain(
+            "controls.alt_part",
+            pack=title,
+            counts=", ".join(f"{number(counts[s])} {status_words[s]}" for s in ControlStatus if counts[s]),
+        )
+        for title, counts in packs
+    )
+    return Figure(
+        id="controls-by-status",
+        title=words.plain("controls.title"),
+        caption=words.plain("controls.caption"),
+        alt=words.plain("controls.alt", parts=parts),
+        wide=wide,
+        narrow=narrow,
+        table=Table(tuple(words.get("controls.columns")), rows),
+    )
+
+
+def pack_title(results: Results, name: str) -> str:
+    """The title of a law pack, or its name."""
+    for pack in results.catalogues:
+        if name in (pack.get("id"), pack.get("name"), pack.get("catalogue")):
+            return pack.get("title") or name
+    return name
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in text.lower())

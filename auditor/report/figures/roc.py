@@ -1,0 +1,113 @@
+"""True positives against false alarms of membership inference, on logarithmic axes, with the cap of the accounting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.report.figures import canvas
+from auditor.report.formatting import percent
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One attack: ``rows`` (fpr, tpr, tpr_low, tpr_high) with its name."""
+
+    label: str
+    rows: Array
+
+
+@dataclass(frozen=True)
+class RocWords:
+    """The texts on the figure."""
+
+    x_axis: str
+    y_axis: str
+    guessing: str
+    cap: str
+
+
+def draw_roc(name: str, curves: Sequence[Curve], cap: Array | None, words: RocWords) -> tuple[str, str]:
+    """Both widths of the figure; ``cap`` has rows (fpr, tpr)."""
+    floor = _floor(curves)
+
+    def draw_on(drawing: Any, width_mm: float) -> None:
+        axes = drawing.subplots()
+        _frame(axes, floor, words)
+        axes.plot([floor, 1], [floor, 1], color=canvas.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.annotate(
+            words.guessing,
+            (np.sqrt(floor), np.sqrt(floor)),
+            xytext=(2, -3),
+            textcoords="offset points",
+            ha="left",
+            va="top",
+            color=canvas.MUTED,
+            fontsize=8,
+        )
+        if cap is not None:
+            _cap(axes, cap, floor, words.cap)
+        for index, curve in enumerate(curves):
+            _curve(axes, curve.rows, floor, canvas.SERIES[index % len(canvas.SERIES)])
+        _labels(axes, curves, floor)
+
+    return canvas.draw(name, draw_on, heights_mm=(96.0, 84.0))
+
+
+def _floor(curves: Sequence[Curve]) -> float:
+    smallest = min((float(c.rows[c.rows[:, 0] > 0, 0].min()) for c in curves if (c.rows[:, 0] > 0).any()), default=1e-3)
+    return float(10 ** np.floor(np.log10(min(max(smallest, 1e-6), 1e-2))))
+
+
+def _frame(axes: Any, floor: float, words: RocWords) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(floor, 1)
+    axes.set_ylim(floor, 1.15)
+    ticks = 10.0 ** np.arange(round(np.log10(floor)), 1)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(ticks, labels=[percent(float(tick)) for tick in ticks])
+    axes.minorticks_off()
+    axes.grid(True)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(words.x_axis)
+    axes.set_ylabel(words.y_axis)
+
+
+def _cap(axes: Any, cap: Array, floor: float, label: str) -> None:
+    rows = cap[(cap[:, 0] >= floor) & (cap[:, 1] > 0)]
+    if not len(rows):
+        return
+    axes.plot(rows[:, 0], rows[:, 1], color=canvas.INK, linewidth=1.1, linestyle=(0, (1, 1.4)))
+    at = rows[len(rows) // 5]
+    axes.annotate(label, (at[0], at[1]), xytext=(0, 5), textcoords="offset points", ha="left", va="bottom", fontsize=8)
+
+
+def _curve(axes: Any, rows: Array, floor: float, colour: str) -> None:
+    seen = rows[rows[:, 0] > 0]
+    low = np.clip(seen[:, 2], floor / 10, 1)
+    axes.fill_between(seen[:, 0], low, np.clip(seen[:, 3], floor / 10, 1), color=colour, alpha=0.16, linewidth=0)
+    axes.plot(seen[:, 0], np.where(seen[:, 1] > 0, seen[:, 1], np.nan), color=colour)
+
+
+def _labels(axes: Any, curves: Sequence[Curve], floor: float) -> None:
+    """Names below the diagonal, each joined to its curve by a hairline that crosses no other name."""
+    decades = -np.log10(floor)
+    for index, curve in enumerate(curves):
+        rank = len(curves) - index
+        x = 10 ** (-decades * (0.62 - 0.075 * min(index, 6)))
+        y = floor * 10 ** (decades * 0.062 * (index + 0.75))
+        seen = curve.rows[(curve.rows[:, 0] > 0) & (curve.rows[:, 1] > 0)]
+        if not len(seen):
+            continue
+        height = float(np.interp(np.log(x), np.log(seen[:, 0]), seen[:, 1]))
+        colour = canvas.SERIES[index % len(canvas.SERIES)]
+        axes.plot([x, x], [y, height], color=colour, linewidth=0.5)
+        axes.plot([x], [height], marker="o", markersize=3.2, color=colour, linestyle="none", zorder=5 + rank)
+        axes.annotate(
+            curve.label, (x, y), xytext=(4, 0), textcoords="offset points", va="center", ha="left", fontsize=8
+        )

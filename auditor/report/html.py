@@ -1,0 +1,205 @@
+"""One HTML file: fonts, figures and styles inside, no script, nothing to fetch."""
+
+import base64
+import re
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from auditor.report import answers, describe, drawings, formatting, sections
+from auditor.report.figures.canvas import Figure, themed
+from auditor.report.load import Evidence
+from auditor.report.strings import Strings, strings
+from auditor.resources import folder
+
+SECTIONS = (
+    "identity",
+    "answers",
+    "scope",
+    "adversaries",
+    "method",
+    "coverage",
+    "results",
+    "privacy",
+    "federation",
+    "examples",
+    "risk",
+    "measures",
+    "controls",
+    "comparison",
+    "signoff",
+    "annex",
+)
+FONTS = {400: "SourceSans3-Regular", 600: "SourceSans3-Semibold"}
+SHAPES = {
+    "finding": {
+        "exceeds": "▲",
+        "within": "●",
+        "inconclusive": "◆",
+        "measured": "○",
+        "failed": "×",
+        "not_run": "□",
+        "not_applicable": "–",
+    },
+    "outcome": {"measured": "●", "failed": "×", "not_run": "□", "not_applicable": "–"},
+    "coverage": {"run": "●", "partial": "◆", "not_run": "□", "not_applicable": "–"},
+    "control": {
+        "evidence_supports": "●",
+        "evidence_contradicts": "▲",
+        "inconclusive": "◆",
+        "not_tested": "□",
+        "outside_reach": "–",
+        "stale": "▼",
+        "human_declared": "○",
+    },
+    "epsilon": {"bounded": "●", "unbounded": "▲", "unknown": "◆", "disputed": "▲"},
+    "claim": {"supports": "●", "contradicts": "▲", "open": "◆"},
+    "lint": {"high": "▲", "medium": "◆", "low": "○"},
+}
+
+
+def page(evidence: Evidence, *, printed: bool, language: str = "en") -> str:
+    """The whole report as HTML.
+
+    Args:
+        evidence: The run.
+        printed: True for the PDF: figures in plain colours, fonts fetched from the project's own folder.
+        language: Which strings file.
+    """
+    words = strings(language)
+    template = _environment(words, printed=printed).get_template("report.html.j2")
+    return template.render(_context(evidence, words, printed=printed))
+
+
+def _context(evidence: Evidence, words: Strings, *, printed: bool) -> dict[str, Any]:
+    results = evidence.results
+    rocs = {name: drawings.roc_figures(evidence, name, words) for name in sections.scenario_names(results)}
+    return {
+        "r": results,
+        "printed": printed,
+        "sections": SECTIONS,
+        "style": Markup(_style(printed=printed)),
+        "summary": answers.summarise(results, words),
+        "scenario_names": sections.scenario_names(results),
+        "roc_figures": rocs,
+        "shares_figures": drawings.shares_figures(evidence, words),
+        "epsilon_figure": drawings.epsilon_figure(results, words),
+        "risk_figure": drawings.risk_figure(results, words),
+        "controls_figure": drawings.controls_figure(results, words),
+    }
+
+
+def _environment(words: Strings, *, printed: bool) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(folder("templates/report")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_filters(words))
+    environment.globals.update(
+        t=words.html,
+        raw=words.get,
+        has=words.has,
+        word=words.word,
+        mark=_marker(words),
+        svg=lambda figure: Markup(_inline(figure, printed=printed)),
+        letters=drawings.letters,
+        **_helpers(words),
+    )
+    return environment
+
+
+def _filters(words: Strings) -> dict[str, Callable[..., Any]]:
+    return {
+        "number": formatting.number,
+        "pct": formatting.percent,
+        "up": lambda value: formatting.number(value, decimals=2, rounding=formatting.Rounding.UP),
+        "down": lambda value: formatting.number(value, decimals=2, rounding=formatting.Rounding.DOWN),
+        "date": formatting.date,
+        "hash": lambda text: Markup('<code class="hash">{}</code>').format(formatting.short_hash(text or "")),
+        "declared": lambda text: Markup('<q class="declared" dir="auto">{}</q>').format(text),
+        "law": lambda text: Markup('<span class="law">{}</span>').format(text),
+        "cite": lambda text: Markup("<cite>{}</cite>").format(text),
+        "sentence": describe.sentence_case,
+        "breakable": _breakable,
+    }
+
+
+def _helpers(words: Strings) -> dict[str, Any]:
+    return {
+        "attack_blocks": lambda results, name: sections.attack_blocks(results, name, words),
+        "metrics_used": lambda results: sections.metrics_used(results, words),
+        "settings_rows": sections.settings_rows,
+        "pack_blocks": sections.pack_blocks,
+        "largest": sections.largest,
+        "measures_to_take": sections.measures_to_take,
+        "evidence_index": sections.evidence_index,
+        "finding_value": sections.finding_value,
+        "finding_interval": sections.finding_interval,
+        "finding_limit": sections.finding_limit,
+        "grant_words": sections.grant_words,
+        "scenario_title": describe.scenario_title,
+        "attack_title": describe.attack_title,
+        "metric_key": lambda name: describe.metric_key(name, words),
+        "measured": formatting.measured,
+        "ends": describe.ends,
+        "floor_text": describe.floor_text,
+        "value_with_interval": describe.value_with_interval,
+        "by_weight": describe.by_weight,
+        "likelihood_words": lambda cell: answers.likelihood_words(cell, words),
+        "level_words": lambda level: answers.level_words(level, words),
+        "quantity": formatting.quantity,
+        "pack_title": drawings.pack_title,
+    }
+
+
+def _marker(words: Strings) -> Callable[..., Markup]:
+    def mark(group: str, status: str) -> Markup:
+        shape = SHAPES[group].get(status, "◆")
+        label = words.plain(f"findings.{status}") if group == "claim" else words.word(group, status)
+        return Markup('<span class="mark {0}-{1}"><span class="shape" aria-hidden="true">{2}</span> {3}</span>').format(
+            group, status.replace("_", "-"), shape, label
+        )
+
+    return mark
+
+
+def _breakable(text: str) -> Markup:
+    """Let long names break after their separators."""
+    pieces = re.split(r"(?<=[./:@_\-])", text)
+    return Markup("<wbr>").join(escape(piece) for piece in pieces)
+
+
+def _inline(figure: Figure, *, printed: bool) -> str:
+    """The drawing itself; print takes an image, so that the PDF carries its alternative text."""
+    alt = escape(figure.alt)
+    if printed:
+        data = base64.b64encode(figure.wide.encode()).decode()
+        return f'<img class="drawing" src="data:image/svg+xml;base64,{data}" alt="{alt}">'
+    wide = _labelled(themed(figure.wide), alt, "wide")
+    return wide + _labelled(themed(figure.narrow), alt, "narrow")
+
+
+def _labelled(svg: str, alt: str, width: str) -> str:
+    return svg.replace("<svg ", f'<svg class="drawing {width}" role="img" aria-label="{alt}" ', 1)
+
+
+def _style(*, printed: bool) -> str:
+    base = folder("templates/report")
+    faces = "".join(_face(weight, stem, printed=printed) for weight, stem in FONTS.items())
+    sheets = ("report.css", "print.css") if printed else ("report.css", "screen.css", "print.css")
+    return faces + "".join((base / sheet).read_text(encoding="utf-8") for sheet in sheets)
+
+
+def _face(weight: int, stem: str, *, printed: bool) -> str:
+    path = folder("templates/report/fonts") / (f"{stem}.ttf" if printed else f"{stem}.ttf.woff2")
+    if printed:
+        source = f'url("{path.as_uri()}") format("truetype")'
+    else:
+        data = base64.b64encode(path.read_bytes()).decode()
+        source = f'url("data:font/woff2;base64,{data}") format("woff2")'
+    return f'@font-face{{font-family:"Source Sans 3";font-weight:{weight};font-style:normal;src:{source}}}\n'

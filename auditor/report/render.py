@@ -1,0 +1,50 @@
+"""From a run directory to its report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from auditor.core.errors import AuditorError, StoreError
+from auditor.report.html import page
+from auditor.report.load import Evidence, load_evidence
+from auditor.report.pdf import write_pdf
+
+FORMATS = ("html", "pdf")
+
+
+def render(run_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write ``release/report.html``, ``release/report.pdf`` and ``release/evidence.json``.
+
+    Returns:
+        The files that were written, the report first.
+
+    Raises:
+        AuditorError: for an unknown format, or a run that cannot be read or written.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise AuditorError(f"{unknown[0]!r} is not a format.", remedy=f"Choose from {', '.join(FORMATS)}.")
+    evidence = load_evidence(run_dir)
+    files = {f"report.{name}": _rendered(evidence, name) for name in dict.fromkeys(formats)}
+    files["evidence.json"] = evidence.raw
+    return [_write(run_dir / "release", name, data) for name, data in files.items()]
+
+
+def _rendered(evidence: Evidence, name: str) -> bytes:
+    if name == "html":
+        return page(evidence, printed=False).encode("utf-8")
+    return write_pdf(page(evidence, printed=True), evidence)
+
+
+def _write(folder: Path, name: str, data: bytes) -> Path:
+    """Write beside the final place and move, so that a reader never meets half a file."""
+    path = folder / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{name}.part")
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror}.", remedy="Free space or choose another folder."
+        ) from None
+    return path

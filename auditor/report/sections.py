@@ -1,0 +1,201 @@
+"""Data that the templates of the sections need beyond the results themselves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from auditor.core.findings import ControlRow, ControlStatus, Finding, FindingStatus
+from auditor.core.grants import Grant
+from auditor.core.measurement import Measurement, Outcome
+from auditor.core.results import Results
+from auditor.report.describe import by_weight, findings_of, metric_key, metric_name
+from auditor.report.drawings import pack_title
+from auditor.report.formatting import Rounding, number, quantity
+from auditor.report.strings import Strings
+
+ON_TOP = (
+    ControlStatus.CONTRADICTS,
+    ControlStatus.INCONCLUSIVE,
+    ControlStatus.STALE,
+    ControlStatus.NOT_TESTED,
+    ControlStatus.SUPPORTS,
+    ControlStatus.HUMAN_DECLARED,
+)
+
+
+@dataclass(frozen=True)
+class MeasureRow:
+    """A measurement with its finding, ready for a table."""
+
+    measurement: Measurement
+    name: str
+    finding: Finding | None
+
+
+@dataclass(frozen=True)
+class AttackBlock:
+    """One outcome with its rows."""
+
+    outcome: Outcome
+    rows: tuple[MeasureRow, ...]
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """One setting as read; ``value`` is text for the page, ``declared`` is true where a person wrote words."""
+
+    path: str
+    value: str
+    declared: bool
+    place: str
+
+
+@dataclass(frozen=True)
+class PackBlock:
+    """One law pack: the provisions that evidence speaks to, and those it cannot speak to."""
+
+    name: str
+    title: str
+    as_of: str
+    rows: tuple[ControlRow, ...]
+    outside: tuple[ControlRow, ...]
+
+
+@dataclass(frozen=True)
+class MeasureToTake:
+    """A measure with the findings that ask for it."""
+
+    advice: str
+    because: tuple[str, ...]
+
+
+def attack_blocks(results: Results, scenario: str, words: Strings) -> list[AttackBlock]:
+    """The outcomes of one adversary in the order of the plan."""
+    blocks = []
+    for outcome in results.outcomes:
+        if outcome.scenario != scenario:
+            continue
+        found = findings_of(results, outcome)
+        rows = tuple(MeasureRow(m, metric_name(m, words), found.get(m.key)) for m in outcome.measurements)
+        blocks.append(AttackBlock(outcome, rows))
+    return blocks
+
+
+def scenario_names(results: Results) -> list[str]:
+    """Adversaries that were described or attacked, in order."""
+    return list(dict.fromkeys([s.name for s in results.scenarios] + [o.scenario for o in results.outcomes]))
+
+
+def metrics_used(results: Results, words: Strings) -> list[Measurement]:
+    """One measurement for each kind of measure, for the reading guide."""
+    seen: dict[str, Measurement] = {}
+    for outcome in results.outcomes:
+        for measurement in outcome.measurements:
+            key = metric_key(measurement.metric, words)
+            seen.setdefault(measurement.metric if key == "other" else key, measurement)
+    return list(seen.values())
+
+
+def settings_rows(results: Results, *groups: str) -> list[SettingRow]:
+    """The settings of ``groups`` (all where none is given), one row per value, without the empty ones."""
+    chosen = {k: v for k, v in results.settings.items() if not groups or k in groups}
+    return [
+        SettingRow(path, _value(value), isinstance(value, str) and not _is_choice(value), _place(results, path))
+        for path, value in _flat(chosen)
+        if value not in (None, [], {}, "")
+    ]
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return number(value)
+        case list() | tuple():
+            return ", ".join(_value(item) for item in value)
+        case dict():
+            return ", ".join(f"{key}: {_value(item)}" for key, item in value.items())
+    return str(value)
+
+
+def _is_choice(value: str) -> bool:
+    """A word of the settings' own vocabulary, such as ``dp_sgd``: nothing a person could have phrased."""
+    return value.isascii() and value.islower() and value.replace("_", "").isalpha() and len(value) <= 24
+
+
+def _place(results: Results, path: str) -> str:
+    return results.positions.get(path, "")
+
+
+def pack_blocks(results: Results) -> list[PackBlock]:
+    """The law packs, their provisions sorted by what asks for attention."""
+    blocks = []
+    for name in dict.fromkeys(row.catalogue for row in results.controls):
+        rows = [row for row in results.controls if row.catalogue == name]
+        top = [row for status in ON_TOP for row in rows if row.status == status]
+        outside = tuple(row for row in rows if row.status == ControlStatus.OUTSIDE_REACH)
+        blocks.append(PackBlock(name, pack_title(results, name), rows[0].as_of, tuple(top), outside))
+    return blocks
+
+
+def largest(results: Results, count: int = 3) -> list[Finding]:
+    """The findings that exceed their limit by most."""
+    return [f for f in by_weight(results.findings) if f.status == FindingStatus.EXCEEDS][:count]
+
+
+def measures_to_take(results: Results) -> list[MeasureToTake]:
+    """What the findings ask for, each once."""
+    groups: dict[str, list[str]] = {}
+    for finding in by_weight(results.findings):
+        if finding.advice:
+            groups.setdefault(finding.advice, []).append(finding.sentence)
+    for lint in results.accounting.lints:
+        groups.setdefault(lint.remedy, []).append(lint.title)
+    return [MeasureToTake(advice, tuple(because)) for advice, because in groups.items()]
+
+
+def evidence_index(results: Results) -> list[tuple[str, tuple[str, ...]]]:
+    """Each piece of evidence that a claim, a risk or a control names, with who names it."""
+    used: dict[str, list[str]] = {}
+    for claim in results.claims:
+        for item in claim.evidence:
+            used.setdefault(item, []).append(claim.id)
+    for row in results.controls:
+        for item in row.evidence:
+            used.setdefault(item, []).append(row.id)
+    for cell in results.risks:
+        for item in cell.evidence:
+            used.setdefault(item, []).append(cell.event)
+    return [(item, tuple(dict.fromkeys(by))) for item, by in sorted(used.items())]
+
+
+def finding_value(finding: Finding) -> str:
+    """The finding's value in its unit."""
+    return "–" if finding.value is None else quantity(finding.value, finding.unit)
+
+
+def finding_interval(finding: Finding) -> str:
+    """The finding's interval, rounded outwards."""
+    if finding.low is None or finding.high is None:
+        return "–"
+    low = quantity(finding.low, finding.unit, rounding=Rounding.DOWN)
+    return f"{low} to {quantity(finding.high, finding.unit, rounding=Rounding.UP)}"
+
+
+def finding_limit(finding: Finding) -> str:
+    """The limit in the finding's unit."""
+    return "–" if finding.limit is None else quantity(finding.limit, finding.unit)
+
+
+def grant_words(name: str) -> str:
+    """A grant as a clause."""
+    return Grant(name).words if name in set(Grant) else name

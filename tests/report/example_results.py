@@ -1,0 +1,816 @@
+"""Complete, realistic results for tests of the report: no attack runs here, the figures are of the usual size."""
+
+import hashlib
+import io
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from auditor.core.findings import (
+    Claim,
+    ClaimKind,
+    ControlRow,
+    ControlStatus,
+    CoverageRow,
+    Finding,
+    FindingStatus,
+    RiskCell,
+    Threshold,
+)
+from auditor.core.measurement import ArrayRef, Interval, Measurement, Outcome, OutcomeStatus
+from auditor.core.privacy import (
+    AccountingReport,
+    Agreement,
+    AttackCaps,
+    CapPoint,
+    EngineValue,
+    EpsilonEstimate,
+    Lint,
+    LintSeverity,
+    RoundEpsilon,
+)
+from auditor.core.results import Organisation, Results, RunInfo, ScenarioSummary, SplitSummary, TargetSummary
+from auditor.core.shape import Modality, ModelState, TargetShape, Task
+
+
+@dataclass(frozen=True)
+class Example:
+    """Results and the arrays that they name."""
+
+    results: Results
+    arrays: dict[str, np.ndarray]
+
+    def write(self, folder: Path) -> Path:
+        """Write a run directory as the engine does."""
+        (folder / "arrays").mkdir(parents=True, exist_ok=True)
+        for ref in self.results.arrays:
+            (folder / ref.file).write_bytes(npy(self.arrays[ref.name]))
+        text = json.dumps(self.results.to_json(), indent=2, ensure_ascii=False)
+        (folder / "results.json").write_text(text, encoding="utf-8")
+        return folder
+
+
+def npy(array: np.ndarray) -> bytes:
+    """The bytes of ``array`` as a ``.npy`` file."""
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return out.getvalue()
+
+
+def sha(text: str) -> str:
+    """A plausible digest."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def roc_curve(power: float, *, members: int = 250, nonmembers: int = 2500) -> np.ndarray:
+    """Rows (fpr, tpr, tpr_low, tpr_high) of a binormal attack of separation ``power``."""
+    from scipy.stats import beta, norm
+
+    fpr = np.unique(np.concatenate([np.logspace(np.log10(1 / nonmembers), 0, 90), [0.01, 0.001, 0.1]]))
+    tpr = norm.cdf(norm.ppf(np.clip(fpr, 1e-9, 1 - 1e-9)) + power)
+    hits = np.round(tpr * members)
+    low = np.where(hits > 0, beta.ppf(0.025, hits, members - hits + 1), 0.0)
+    high = np.where(hits < members, beta.ppf(0.975, hits + 1, members - hits), 1.0)
+    return np.column_stack([fpr, hits / members, low, high])
+
+
+def reference(name: str, array: np.ndarray) -> ArrayRef:
+    """How ``array`` is named in the results."""
+    digest = hashlib.sha256(npy(array)).hexdigest()
+    return ArrayRef(name=name, file=f"arrays/{digest}.npy", sha256=digest, shape=array.shape)
+
+
+def rate(metric: str, value: float, low: float, high: float, **more: Any) -> Measurement:
+    """A share with its exact interval."""
+    fields: dict[str, Any] = {
+        "unit": "fraction",
+        "n": 250,
+        "n_of": "members",
+        "method": "exact count",
+        "floor": None,
+    }
+    interval = Interval(low=low, high=high, method="Clopper-Pearson", over="records")
+    return Measurement(metric=metric, value=value, interval=interval, **{**fields, **more})
+
+
+def membership(name: str, state: ModelState, power: float, *, scenario: str = "released-model") -> tuple[Outcome, Any]:
+    """A membership outcome with its curve."""
+    curve = roc_curve(power)
+    ref = reference(f"roc:{scenario}:{name}@{state}", curve)
+    at = {alpha: curve[int(np.argmin(np.abs(curve[:, 0] - alpha)))] for alpha in (0.1, 0.01)}
+    measurements = [
+        rate(
+            "tpr_at_fpr",
+            float(row[1]),
+            float(row[2]),
+            float(row[3]),
+            at={"fpr": alpha},
+            floor=alpha,
+            floor_is="guessing at random",
+        )
+        for alpha, row in at.items()
+    ]
+    measurements.append(
+        Measurement(
+            metric="tpr_at_fpr",
+            at={"fpr": 0.001},
+            value=None,
+            unit="fraction",
+            n=2500,
+            n_of="non-members",
+            method="exact count",
+            floor=0.001,
+            floor_is="guessing at random",
+            refused="needs at least 10000 non-members; the audit had 2500",
+        )
+    )
+    precision = float(at[0.01][1] * 0.1 / (at[0.01][1] * 0.1 + 0.01 * 0.9))
+    measurements.append(
+        rate(
+            "precision",
+            precision,
+            precision * 0.7,
+            min(1.0, precision * 1.25),
+            at={"fpr": 0.01, "prior": 0.1},
+            floor=0.1,
+            floor_is="the prior itself",
+        )
+    )
+    area = 0.5 + 0.19 * power
+    measurements.append(rate("auc", area, area - 0.031, area + 0.031, unit="1", floor=0.5, floor_is="guessing"))
+    outcome = Outcome(
+        scenario=scenario,
+        attack=name,
+        state=state,
+        status=OutcomeStatus.MEASURED,
+        measurements=tuple(measurements),
+        arrays=(ref,),
+        observations=1,
+        parameters={"reference_models": 16, "augmentations": 2, "offline": True},
+        title="Membership inference by likelihood ratio" if "lira" in name else "Membership inference by loss",
+        paper="Carlini et al., Membership Inference Attacks From First Principles, IEEE S&P 2022, arXiv:2112.03570",
+        attack_class="membership",
+        effort={"cpu_seconds": 48.21, "queries": 5500.0, "reference_models": 16.0},
+        notes=("The attack chose the two-sided variant.",),
+    )
+    return outcome, (ref, curve)
+
+
+def reconstruction(scenario: str, share: tuple[float, float, float], *, floor: float) -> Outcome:
+    """A gradient inversion outcome."""
+    value, low, high = share
+    return Outcome(
+        scenario=scenario,
+        attack="inversion.gradient-matching",
+        state=ModelState.TRAINED,
+        status=OutcomeStatus.MEASURED,
+        measurements=(
+            rate(
+                "recovered_share",
+                value,
+                low,
+                high,
+                n=40,
+                n_of="reconstructed records",
+                floor=floor,
+                floor_is="the best match among other people's records",
+            ),
+            Measurement(
+                metric="psnr",
+                value=13.42,
+                unit="dB",
+                interval=Interval(low=12.6, high=14.2, method="bootstrap", over="records"),
+                n=40,
+                n_of="reconstructed records",
+                floor=11.9,
+                floor_is="the nearest population record",
+                method="mean over records",
+            ),
+        ),
+        observations=5,
+        parameters={"iterations": 400, "restarts": 2, "total_variation": [0.0, 0.0001, 0.01], "cosine": True},
+        title="Reconstruction of records by matching gradients",
+        paper="Geiping et al., Inverting Gradients, NeurIPS 2020, arXiv:2003.14053",
+        attack_class="reconstruction",
+        effort={"cpu_seconds": 91.7, "iterations": 4000.0},
+    )
+
+
+def labels(scenario: str) -> Outcome:
+    """A label recovery outcome."""
+    return Outcome(
+        scenario=scenario,
+        attack="inversion.labels",
+        state=ModelState.INITIAL,
+        status=OutcomeStatus.MEASURED,
+        measurements=(
+            rate(
+                "label_accuracy",
+                0.8125,
+                0.6719,
+                0.9116,
+                n=48,
+                n_of="labels",
+                floor=0.3125,
+                floor_is="guessing the most frequent label",
+            ),
+        ),
+        observations=6,
+        title="Recovery of labels from an update",
+        paper="Zhao et al., iDLG, 2020, arXiv:2001.02610",
+        attack_class="reconstruction",
+        effort={"cpu_seconds": 0.41},
+    )
+
+
+def not_measured(scenario: str, attack: str, status: str, reason: str, *, kind: str = "reconstruction") -> Outcome:
+    """An attack that gave no measurement."""
+    return Outcome(
+        scenario=scenario,
+        attack=attack,
+        state=ModelState.TRAINED,
+        status=status,
+        reasons=(reason,),
+        title=attack.split(".")[-1].replace("-", " ").capitalize(),
+        attack_class=kind,
+    )
+
+
+def scenarios() -> tuple[ScenarioSummary, ...]:
+    """Three adversaries."""
+    limit = Threshold(
+        metric="tpr_at_fpr[fpr=0.01]", limit=0.05, reason="Five times the false alarms; the policy's default gate."
+    )
+    share = Threshold(metric="recovered_share", limit=0.1, reason="One record in ten, twice what chance gives at most.")
+    return (
+        ScenarioSummary(
+            name="honest-server",
+            title="A curious server",
+            actor="server",
+            description="The coordinator follows the protocol and looks at every update that it receives.",
+            behaviour="passive",
+            grants=("client_update", "model_weights", "all_rounds", "training_recipe"),
+            thresholds=(share,),
+        ),
+        ScenarioSummary(
+            name="secure-aggregation-server",
+            title="A server behind secure aggregation",
+            actor="server",
+            description="The coordinator sees only the sum of the updates of a round.",
+            behaviour="passive",
+            grants=("aggregate_update", "model_weights", "all_rounds"),
+            withheld=("client_update: secure aggregation is enabled",),
+            thresholds=(share,),
+        ),
+        ScenarioSummary(
+            name="released-model",
+            title="Someone who holds the released model",
+            actor="outsider",
+            description="Anyone who receives the model may query it and hold records of the same kind.",
+            behaviour="passive",
+            grants=("model_weights", "model_queries", "population_data", "training_recipe"),
+            thresholds=(limit,),
+            access=1,
+            knowledge=2,
+        ),
+    )
+
+
+def estimate(epsilon: float = 3.87) -> EpsilonEstimate:
+    """An accounted epsilon with three engines."""
+    if math.isinf(epsilon):
+        return EpsilonEstimate(
+            lower=math.inf,
+            estimate=math.inf,
+            upper=math.inf,
+            delta=1e-5,
+            unit="record",
+            adjacency="add_or_remove",
+            sampler="none",
+            agreement=Agreement.SINGLE,
+            assumptions=("No privacy mechanism is declared.",),
+        )
+    return EpsilonEstimate(
+        lower=epsilon - 0.011,
+        estimate=epsilon,
+        upper=epsilon + 0.012,
+        delta=1e-5,
+        unit="record",
+        adjacency="add_or_remove",
+        sampler="poisson",
+        mu_gdp=0.93,
+        agreement=Agreement.AGREED,
+        engines=(
+            EngineValue(
+                engine="prv-accountant",
+                version="0.2.0",
+                lower=epsilon - 0.011,
+                estimate=epsilon,
+                upper=epsilon + 0.012,
+                seconds=0.62,
+            ),
+            EngineValue(
+                engine="dp-accounting PLD",
+                version="0.6.0",
+                lower=epsilon - 0.006,
+                estimate=epsilon,
+                upper=epsilon + 0.004,
+                seconds=1.91,
+            ),
+            EngineValue(engine="opacus RDP", version="1.6.0", upper=epsilon + 0.41, seconds=0.02),
+        ),
+        assumptions=(
+            "Every record joins each step independently with the stated rate.",
+            "Noise is drawn afresh in every step from a Gaussian in floating point.",
+        ),
+        seconds=2.55,
+    )
+
+
+def caps(epsilon: float) -> AttackCaps:
+    """Bounds that follow from ``epsilon`` (pure form, enough for a figure)."""
+    grid = np.unique(np.concatenate([np.logspace(-4, 0, 41), [0.001, 0.01, 0.1]]))
+    points = tuple(CapPoint(fpr=float(f), tpr=float(min(1.0, math.exp(epsilon) * f + 1e-5))) for f in grid)
+    return AttackCaps(
+        roc=points,
+        advantage=0.759,
+        posterior={"0.5": 0.979, "0.1": 0.842, "0.01": 0.326},
+        reconstruction={"0.01": 0.49, "0.001": 0.049},
+    )
+
+
+def settings(*, private: bool = True) -> dict[str, Any]:
+    """The user's file with its defaults filled."""
+    privacy = {
+        "mechanism": "dp_sgd",
+        "protects": "record",
+        "adjacency": "add_or_remove",
+        "noise_multiplier": 0.8,
+        "clipping": {"norm": 1.0, "kind": "flat", "quantile": None, "count_noise": None},
+        "sampling": "poisson",
+        "delta": 1e-5,
+        "claimed_epsilon": 3.0,
+        "override": None,
+    }
+    none = dict.fromkeys(privacy) | {"mechanism": "none"}
+    return {
+        "audit": {"name": "ward-risk", "seed": 7, "release_context": "partners"},
+        "federation": {
+            "algorithm": "fedavg",
+            "clients": 40,
+            "participation": {"scheme": "poisson", "rate": 0.25, "count": None},
+            "rounds": 100,
+            "local": {
+                "epochs": 1,
+                "batch_size": 16,
+                "optimizer": "sgd",
+                "learning_rate": 0.05,
+                "momentum": 0.0,
+                "proximal": 0.0,
+            },
+            "partition": {"scheme": "dirichlet", "alpha": 0.5, "column": None},
+            "batch_norm": "train",
+            "aggregation": {"rule": "mean", "secure": {"enabled": True, "threshold": 8, "dropout": 0.1}},
+            "update": {"quantise_bits": None, "top_k": None, "prune": None, "layers": "all"},
+            "defences": [],
+        },
+        "privacy": privacy if private else none,
+        "scenarios": ["honest-server", "secure-aggregation-server", "released-model"],
+        "attacks": "default",
+        "budget": {"minutes": 30.0, "memory_gib": None},
+    }
+
+
+COVERAGE = (
+    ("membership", "Attribute and membership inference: membership", "run", "Two attacks on the released model."),
+    ("attribute", "Attribute and membership inference: attributes", "not_run", "No attribute attack was planned."),
+    ("exfiltration", "Exfiltration", "not_applicable", "Concerns access to systems, which a tool run cannot see."),
+    ("regurgitation", "Regurgitation of training data", "not_applicable", "The model returns class scores only."),
+    ("inversion", "Model inversion", "not_run", "No attack of this class is part of this version."),
+    ("reconstruction", "Reconstruction", "run", "Gradient matching and label recovery on client updates."),
+)
+
+
+def coverage() -> tuple[CoverageRow, ...]:
+    """The EDPB's classes."""
+    attacks = {
+        "membership": ("membership.lira", "membership.loss-threshold"),
+        "reconstruction": ("inversion.gradient-matching", "inversion.labels"),
+    }
+    return tuple(CoverageRow(id=i, title=t, status=s, reason=r, attacks=attacks.get(i, ())) for i, t, s, r in COVERAGE)
+
+
+def controls(repeat: int = 1) -> tuple[ControlRow, ...]:
+    """Rows of three law packs in all seven statuses."""
+    base = [
+        ("gdpr", "gdpr-5-1-f", "Integrity and confidentiality", "binding", "Art. 5(1)(f)", ControlStatus.CONTRADICTS),
+        ("gdpr", "gdpr-25-1", "Data protection by design", "binding", "Art. 25(1)", ControlStatus.INCONCLUSIVE),
+        ("gdpr", "gdpr-32-1-d", "Regular testing of effectiveness", "binding", "Art. 32(1)(d)", ControlStatus.SUPPORTS),
+        ("gdpr", "gdpr-35-7-d", "Measures envisaged", "binding", "Art. 35(7)(d)", ControlStatus.NOT_TESTED),
+        ("gdpr", "gdpr-28", "Processors", "binding", "Art. 28", ControlStatus.OUTSIDE_REACH),
+        ("eu_ai_act", "aia-15-5", "Resilience to attacks", "binding", "Art. 15(5)", ControlStatus.CONTRADICTS),
+        ("eu_ai_act", "aia-9-8", "Thresholds fixed before testing", "binding", "Art. 9(8)", ControlStatus.SUPPORTS),
+        ("eu_ai_act", "aia-12", "Record-keeping", "binding", "Art. 12", ControlStatus.OUTSIDE_REACH),
+        ("eu_ai_act", "aia-13-3-b", "Information to deployers", "binding", "Art. 13(3)(b)", ControlStatus.STALE),
+        ("iso_42001", "iso42001-a-5-4", "Impact on individuals", "control", "A.5.4", ControlStatus.INCONCLUSIVE),
+        ("iso_42001", "iso42001-a-6-2-4", "Verification and validation", "control", "A.6.2.4", ControlStatus.SUPPORTS),
+        ("iso_42001", "iso42001-a-3-2", "Roles", "control", "A.3.2", ControlStatus.HUMAN_DECLARED),
+    ]
+    dates = ("2 December 2027 for Annex III systems", "2 August 2028 for Annex I systems")
+    rows = []
+    for turn in range(repeat):
+        for catalogue, key, title, kind, source, status in base:
+            act = catalogue == "eu_ai_act"
+            rows.append(
+                ControlRow(
+                    catalogue=catalogue,
+                    id=key + (f"-{turn}" if turn else ""),
+                    title=title,
+                    kind=kind,
+                    source_ref=source,
+                    paraphrase="Process personal data with appropriate security, including against unlawful access.",
+                    status=status,
+                    reason="Membership inference exceeds its limit on the released model."
+                    if status == ControlStatus.CONTRADICTS
+                    else "The evidence of this run, read by the rule of this control, gives this status.",
+                    applies_from=dates if act else (),
+                    applicable_now=not act,
+                    as_of="2026-11-20",
+                    basis="public copy of the official text",
+                    evidence=("membership.lira",),
+                    evidence_kinds=("mia_tpr_at_fpr",),
+                    outside_reach=("infrastructure and access rights", "staff and contracts"),
+                    note="Formal date and practical date differ." if act else "",
+                )
+            )
+    return tuple(rows)
+
+
+def findings(outcomes: tuple[Outcome, ...]) -> tuple[Finding, ...]:
+    """Findings on the outcomes, as the policy words them."""
+    limits = {"tpr_at_fpr[fpr=0.01]": 0.05, "recovered_share": 0.1, "label_accuracy": 0.5}
+    rows = []
+    for outcome in outcomes:
+        if outcome.status != OutcomeStatus.MEASURED:
+            rows.append(
+                Finding(
+                    id=outcome.key,
+                    outcome=outcome.key,
+                    status=FindingStatus(outcome.status),
+                    sentence=f"{outcome.attack} gave no measurement: {outcome.reasons[0]}.",
+                )
+            )
+        for m in outcome.measurements:
+            limit = limits.get(m.key)
+            if limit is None or m.interval is None or m.value is None:
+                continue
+            status = FindingStatus.INCONCLUSIVE
+            if m.interval.low > limit:
+                status = FindingStatus.EXCEEDS
+            if m.interval.high <= limit:
+                status = FindingStatus.WITHIN
+            rows.append(
+                Finding(
+                    id=f"{outcome.key}:{m.key}",
+                    outcome=outcome.key,
+                    status=status,
+                    metric=m.key,
+                    value=m.value,
+                    low=m.interval.low,
+                    high=m.interval.high,
+                    limit=limit,
+                    unit=m.unit,
+                    sentence=f"{outcome.title} reached {m.value:.1%} ({m.interval.low:.1%} to {m.interval.high:.1%}).",
+                    advice="Raise privacy.noise_multiplier, or train for fewer rounds, and run the audit again."
+                    if status == FindingStatus.EXCEEDS
+                    else "",
+                )
+            )
+    return tuple(rows)
+
+
+def risks() -> tuple[RiskCell, ...]:
+    """Three cells, one of them undetermined."""
+    return (
+        RiskCell(
+            actor="released-model",
+            event="Someone learns that a person's record was used in training",
+            attack_class="membership",
+            success_band="S3",
+            effort="mid",
+            effort_points=4,
+            likelihood=4,
+            at_least=False,
+            severity=3,
+            reason="Special-category data; being in the data says something about a person.",
+            evidence=("released-model:membership.lira@trained:tpr_at_fpr[fpr=0.01]",),
+        ),
+        RiskCell(
+            actor="secure-aggregation-server",
+            event="Someone rebuilds a record from an update",
+            attack_class="reconstruction",
+            success_band="S1",
+            effort="low",
+            effort_points=1,
+            likelihood=2,
+            at_least=True,
+            severity=3,
+            reason="One attack of this class failed, so the level is a lower bound.",
+        ),
+        RiskCell(
+            actor="honest-server",
+            event="Someone learns an attribute of a person",
+            attack_class="attribute",
+            success_band="not_tested",
+            effort="",
+            likelihood=None,
+            at_least=True,
+            severity=3,
+            reason="No attack of this class was run.",
+        ),
+    )
+
+
+def claims(*, private: bool) -> tuple[Claim, ...]:
+    """What evidence supports or contradicts."""
+    rows = [
+        Claim(
+            id="membership-limited",
+            kind=ClaimKind.MEASUREMENT,
+            sentence="Membership inference on the released model stays within its limit.",
+            evidence_kind="mia_tpr_at_fpr",
+            supports=False,
+            evidence=("released-model:membership.lira@trained:tpr_at_fpr[fpr=0.01]",),
+        ),
+        Claim(
+            id="reconstruction-limited",
+            kind=ClaimKind.MEASUREMENT,
+            sentence="Reconstruction from the sum of a round stays within its limit.",
+            evidence_kind="reconstruction_match_rate",
+            supports=None,
+        ),
+    ]
+    if private:
+        rows.append(
+            Claim(
+                id="epsilon-claimed",
+                kind=ClaimKind.DECLARATION,
+                sentence="The documents claim an epsilon of 3; the settings give 3.88.",
+                evidence_kind="epsilon_recomputed",
+                supports=False,
+                evidence=("privacy.claimed_epsilon",),
+            )
+        )
+    return tuple(rows)
+
+
+def target() -> TargetSummary:
+    """A small convolutional model."""
+    shape = TargetShape(
+        modality=Modality.IMAGE,
+        task=Task.CLASSIFICATION,
+        classes=10,
+        input_shape=(1, 28, 28),
+        parameters=26010,
+        traits=frozenset({"classifier_bias", "continuous_input"}),
+        members=250,
+        nonmembers=2500,
+        population=1200,
+        records_per_client=6,
+        records_per_update=6,
+        local_steps=1,
+        aggregated_clients=10,
+    )
+    return TargetSummary(
+        model="target.py:build",
+        model_sha256=sha("model"),
+        weights_sha256=sha("weights"),
+        layers={"Conv2d": 2, "Linear": 2, "ReLU": 3},
+        shape=shape,
+        splits=tuple(
+            SplitSummary(name=name, records=n, sha256=sha(name), drawn_by="audit.yaml")
+            for name, n in (("members", 250), ("nonmembers", 2500), ("population", 1200))
+        ),
+        facts=("The model has 26010 parameters and 250 training records: 0.0096 records per parameter.",),
+        warnings=("2500 non-members cannot support figures at a false-alarm rate of 0.1 %.",),
+        utility={"members_accuracy": 0.984, "nonmembers_accuracy": 0.9124},
+    )
+
+
+def run_info() -> RunInfo:
+    """A finished run."""
+    return RunInfo(
+        id="2026-11-20T0900Z-7f3a91c2",
+        tool_version="0.1.0",
+        started="2026-11-20T09:00:12Z",
+        finished="2026-11-20T09:24:55Z",
+        complete=True,
+        command="auditor run audit.yaml",
+        seed=7,
+        settings_sha256=sha("settings"),
+        protocol_sha256=sha("protocol"),
+        environment={"python": "3.11.2", "torch": "2.13.0", "device": "cpu", "platform": "Linux x86_64"},
+        cpu_seconds=1482.6,
+    )
+
+
+CATALOGUES = tuple(
+    {"id": key, "title": title, "as_of": "2026-11-20", "version": "1"}
+    for key, title in (
+        ("gdpr", "General Data Protection Regulation"),
+        ("eu_ai_act", "EU AI Act as amended by Regulation (EU) 2026/1744"),
+        ("iso_42001", "ISO/IEC 42001:2023"),
+    )
+)
+
+
+def example(*, private: bool = True, repeat_controls: int = 1) -> Example:
+    """A complete run: with DP-SGD, or without any mechanism (epsilon is infinite)."""
+    lira, lira_array = membership("membership.lira", ModelState.TRAINED, 1.1 if private else 2.4)
+    loss, loss_array = membership("membership.loss-threshold", ModelState.TRAINED, 0.35 if private else 1.2)
+    failed = "NaN loss in the third restart; lower the step size of the attack"
+    outcomes = (
+        reconstruction("honest-server", (0.05, 0.0061, 0.1692) if private else (0.625, 0.458, 0.7727), floor=0.05),
+        labels("honest-server"),
+        not_measured(
+            "honest-server",
+            "inversion.linear-layer",
+            OutcomeStatus.NOT_APPLICABLE,
+            "needs a linear first layer; the model begins with Conv2d",
+        ),
+        reconstruction("secure-aggregation-server", (0.0, 0.0, 0.0881), floor=0.05),
+        not_measured("secure-aggregation-server", "inversion.labels", OutcomeStatus.FAILED, failed),
+        lira,
+        loss,
+        not_measured(
+            "released-model",
+            "membership.rmia",
+            OutcomeStatus.NOT_RUN,
+            "the budget of 30 minutes was spent",
+            kind="membership",
+        ),
+    )
+    epsilon = 3.87 if private else math.inf
+    accounting = AccountingReport(
+        epsilon=estimate(epsilon),
+        reason="" if private else "No privacy mechanism is declared.",
+        claimed_epsilon=3.0 if private else None,
+        alternatives=(estimate(5.21).model_copy(update={"adjacency": "replace_one", "sampler": "shuffled"}),)
+        if private
+        else (),
+        by_round=tuple(
+            RoundEpsilon(round=r, lower=0.38 * r**0.5 + 0.06, upper=0.38 * r**0.5 + 0.082) for r in range(1, 101, 9)
+        )
+        if private
+        else (),
+        caps=caps(3.882) if private else None,
+        lints=(
+            Lint(
+                id="claimed-epsilon-below",
+                severity=LintSeverity.HIGH,
+                title="The claimed epsilon is below the accounted one",
+                found="The documents say 3.0; the settings give at least 3.859.",
+                remedy="Correct the documents, or raise privacy.noise_multiplier.",
+                source="recomputation",
+                setting="privacy.claimed_epsilon",
+            ),
+        )
+        if private
+        else (),
+        lints_checked=("claimed-epsilon-below", "delta-too-large", "sampling-not-poisson"),
+        spec={"mechanism": "dp_sgd", "noise_multiplier": 0.8, "sampling_rate": 0.016, "steps": 6300}
+        if private
+        else {"mechanism": "none"},
+    )
+    results = Results(
+        name="ward-risk",
+        run=run_info(),
+        organisation=Organisation(
+            controller="Example Trust",
+            data_category="special_category",
+            subjects=12000,
+            membership_is_sensitive=True,
+            vulnerable_people=False,
+            release_context="partners",
+            purpose="Readmission risk, four hospitals, one shared model",
+        ),
+        settings=settings(private=private),
+        positions={"privacy.noise_multiplier": "audit.yaml:41:21", "privacy.claimed_epsilon": "audit.yaml:46:20"},
+        target=target(),
+        scenarios=scenarios(),
+        outcomes=outcomes,
+        accounting=accounting,
+        findings=findings(outcomes),
+        claims=claims(private=private),
+        coverage=coverage(),
+        risks=risks(),
+        controls=controls(repeat_controls),
+        catalogues=CATALOGUES,
+        limits=(
+            "The federation was simulated on one machine; the deployed system was not inspected.",
+            "Non-members were drawn by the audit's author and may differ from the members.",
+        ),
+        arrays=(lira_array[0], loss_array[0]),
+    )
+    return Example(results, {lira_array[0].name: lira_array[1], loss_array[0].name: loss_array[1]})
+
+
+def hundred_findings() -> Example:
+    """A hundred findings and three hundred control rows."""
+    base = example(repeat_controls=25)
+    model = base.results.findings[0]
+    states = [FindingStatus.EXCEEDS, FindingStatus.INCONCLUSIVE, FindingStatus.WITHIN]
+    many = tuple(
+        model.model_copy(update={"id": f"{model.id}#{k}", "status": states[k % 3], "value": k / 100})
+        for k in range(100)
+    )
+    return Example(base.results.model_copy(update={"findings": many}), base.arrays)
+
+
+def only_failures() -> Example:
+    """Every attack failed; nothing was measured."""
+    base = example(private=False)
+    outcomes = tuple(
+        o.model_copy(
+            update={
+                "status": OutcomeStatus.FAILED,
+                "measurements": (),
+                "arrays": (),
+                "reasons": ("the model's loss is NaN",),
+            }
+        )
+        for o in base.results.outcomes
+    )
+    update = {
+        "outcomes": outcomes,
+        "findings": findings(outcomes),
+        "claims": (),
+        "risks": (),
+        "arrays": (),
+        "accounting": AccountingReport(epsilon=None, reason="dp_ftrl has no known bound for these settings."),
+        "run": base.results.run.model_copy(update={"complete": False}),
+    }
+    return Example(base.results.model_copy(update=update), {})
+
+
+def nothing_found() -> Example:
+    """A run without any finding, control, claim or risk."""
+    base = example(private=False)
+    update = dict.fromkeys(("outcomes", "findings", "claims", "risks", "controls", "coverage", "arrays"), ())
+    return Example(base.results.model_copy(update=update), {})
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "{{ 7 * 7 }}{% for x in y %}",
+    '=HYPERLINK("http://evil.example")',
+    "</style></title><img src=http://evil.example/x.png onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+)
+
+
+def hostile() -> Example:
+    """User strings that want to run, to fetch, or to break out of their place."""
+    base = example()
+    results = base.results
+    outcomes = tuple(
+        o.model_copy(update={"reasons": (HOSTILE[k % 5],)}) if o.reasons else o for k, o in enumerate(results.outcomes)
+    )
+    update = {
+        "name": HOSTILE[0] + HOSTILE[3],
+        "outcomes": outcomes,
+        "organisation": results.organisation.model_copy(update={"controller": HOSTILE[1], "purpose": HOSTILE[2]}),
+        "settings": results.settings | {"audit": {"name": HOSTILE[4], HOSTILE[3]: HOSTILE[0]}},
+        "target": results.target.model_copy(update={"model": HOSTILE[3], "facts": HOSTILE}),
+    }
+    return Example(results.model_copy(update=update), base.arrays)
+
+
+def non_latin() -> Example:
+    """Names in other scripts, one of them very long and without a space."""
+    base = example()
+    organisation = base.results.organisation.model_copy(
+        update={"controller": "Εθνικό Σύστημα Υγείας / Больница № 4", "purpose": "Ризик, κίνδυνος, مخاطر, 危険"}
+    )
+    long = "unbroken" * 24
+    update = {
+        "name": "Вероятность повторной госпитализации — πρόβλεψη",
+        "organisation": organisation,
+        "target": base.results.target.model_copy(update={"model": f"{long}.py:build"}),
+    }
+    return Example(base.results.model_copy(update=update), base.arrays)
+
+
+EXAMPLES = {
+    "private": example,
+    "no_mechanism": lambda: example(private=False),
+    "hundred": hundred_findings,
+    "failures": only_failures,
+    "nothing": nothing_found,
+    "hostile": hostile,
+    "non_latin": non_latin,
+}
