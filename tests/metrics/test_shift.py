@@ -15,11 +15,11 @@ def halves(records: Records, seed: int) -> tuple[Records, Records]:
 
 
 def test_random_halves_are_not_told_apart() -> None:
-    """One-sided error 2.5 % a run: four or more of 20 would have probability 0.2 %."""
-    found = [blind_baseline(*halves(digits().candidates, seed), seed=seed) for seed in range(20)]
-    assert sum(baseline.shifted for baseline in found) <= 3
+    """One-sided error 2.5 % a run: three or more of eight would have probability 0.1 %."""
+    found = [blind_baseline(*halves(digits().candidates, seed), seed=seed) for seed in range(8)]
+    assert sum(baseline.shifted for baseline in found) <= 2
     areas = [m.value for b in found for m in b.measures.measurements if m.metric == "auc"]
-    assert sum(area for area in areas if area is not None) / 20 == pytest.approx(0.5, abs=0.02)
+    assert sum(area for area in areas if area is not None) / 8 == pytest.approx(0.5, abs=0.03)
 
 
 def test_a_shift_of_labels_is_named() -> None:
@@ -39,7 +39,7 @@ def test_a_shift_of_inputs_is_named() -> None:
 @pytest.mark.parametrize("planted", [False, True])
 def test_text_is_compared_by_its_tokens(planted: bool) -> None:
     generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(0, 200, (600, 30), generator=generator)
+    tokens = torch.randint(0, 50, (600, 20), generator=generator)
     tokens[:300, 0] = 7 if planted else tokens[:300, 0]
     assert (
         blind_baseline(Records(tokens[:300], tokens[:300]), Records(tokens[300:], tokens[300:]), seed=0).shifted
