@@ -1,0 +1,76 @@
+"""What limits an audit of this target, in sentences; free of data."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from auditor.config.settings import AuditSettings
+from auditor.core.errors import TargetError
+from auditor.core.shape import Task
+from auditor.observations.model import SharedModel
+from auditor.observations.records import Records
+from auditor.targets.probe import Probe
+
+_NEEDED = {0.01: 1_000, 0.001: 10_000}
+"""False-positive rate -> non-members for which at least 10 false positives are expected."""
+
+
+def warnings_of(
+    settings: AuditSettings, shared: SharedModel, seen: Probe, records: Mapping[str, Records]
+) -> Iterator[str]:
+    """Warnings that follow from the trial batch and the sizes of the splits."""
+    yield from _records(records)
+    yield from _classes(shared, records["members"])
+    if seen.probabilities and settings.target.task is Task.CLASSIFICATION:
+        yield "the model returns probabilities, while cross-entropy takes logits; training on them is slow and odd"
+    if seen.without_gradient:
+        yield f"no gradient reaches {len(seen.without_gradient)} parameters: {_few(seen.without_gradient)}"
+    if seen.mixes_records and settings.privacy.mechanism != "none":
+        yield "records of a batch influence each other in training, so a bound on single records does not cover them"
+    per_client = shared.shape.records_per_client
+    if len(records["members"]) < settings.federation.clients:
+        yield (
+            f"{settings.federation.clients:,} clients share {len(records['members']):,} member records, "
+            "so some clients have none"
+        )
+    elif per_client < settings.federation.local.batch_size:
+        yield (
+            f"clients hold about {per_client} records, fewer than local.batch_size "
+            f"{settings.federation.local.batch_size}; the whole client is one batch"
+        )
+
+
+def refuse_mixing(settings: AuditSettings, seen: Probe, where: str) -> None:
+    """DP-SGD bounds the gradient of a single record, which does not exist where records mix.
+
+    Raises:
+        TargetError: The model mixes the records of a batch while the mechanism protects records.
+    """
+    if seen.mixes_records and settings.privacy.mechanism == "dp_sgd" and settings.privacy.protects == "record":
+        raise TargetError(
+            f"{where}: a layer such as BatchNorm mixes the records of a batch, so DP-SGD cannot bound a single record.",
+            remedy="Use GroupNorm or LayerNorm instead, or write federation.batch_norm: eval if clients train so.",
+        )
+
+
+def _records(records: Mapping[str, Records]) -> Iterator[str]:
+    nonmembers = len(records["nonmembers"])
+    for rate, needed in _NEEDED.items():
+        if nonmembers < needed:
+            yield (
+                f"{nonmembers:,} non-members are too few to claim a true-positive rate at a false-positive rate of "
+                f"{rate:.1%}: at least {needed:,} are needed"
+            )
+
+
+def _classes(shared: SharedModel, members: Records) -> Iterator[str]:
+    if shared.task is not Task.CLASSIFICATION:
+        return
+    counts = torch.bincount(members.labels, minlength=shared.shape.classes)
+    rare = int(((counts > 0) & (counts < 10)).sum())
+    if rare:
+        yield f"{rare} of {shared.shape.classes} classes have fewer than 10 members; figures by class say little"
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
