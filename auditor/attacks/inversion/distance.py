@@ -1,7 +1,9 @@
 """How far candidate gradients are from the observed one, by an adversary who knows what was done to it.
 
-Each defence is met with what it leaves: pruned coordinates are not compared; a quantised coordinate agrees with
-every value of its bin; under noise a fit is good enough once it is as close as the noise allows.
+Each defence is met with what it leaves. A dropped coordinate was smaller than those that were kept; a quantised one
+lies in its bin; a sign leaves a half line. So every coordinate has an interval of values that agree with what was
+seen, and a candidate is compared with the nearest gradient inside those intervals. Under noise a fit is good enough
+once it is as close as the noise allows.
 """
 
 import math
@@ -21,15 +23,16 @@ class Distance:
 
     Attributes:
         goal: Observed gradient by parameter name.
-        masks: 1 where a coordinate survived pruning; empty where nothing was pruned.
-        half_bin: Half the width of a quantisation bin by name; empty where nothing was quantised.
+        below, above: How far the true coordinate may lie below and above ``goal``; empty where it is known exactly.
+        scale_free: True where clipping hid the length, so that candidates are brought to the goal's length first.
         noise_share: Share of the observed squared norm that is expected to be noise, in [0, 1].
         kind: ``cosine`` or ``l2``.
     """
 
     goal: dict[str, Tensor]
-    masks: dict[str, Tensor]
-    half_bin: dict[str, float]
+    below: dict[str, Tensor]
+    above: dict[str, Tensor]
+    scale_free: bool
     noise_share: float
     kind: str
 
@@ -38,12 +41,16 @@ class Distance:
         """The distance to ``seen``, read as a mean gradient."""
         known = seen.privatisation
         goal = {name: value.to(device).float() for name, value in mean_gradient(seen).items()}
-        masks = {name: (value != 0).float() for name, value in goal.items()} if known.kept_fraction < 1 else {}
-        bins = {name: _bin_width(value) / 2 for name, value in goal.items()} if known.quantise_bits else {}
+        below: dict[str, Tensor] = {}
+        above: dict[str, Tensor] = {}
+        if known.kept_fraction < 1 or known.quantise_bits:
+            kept_least = _least_kept(goal)
+            for name, value in goal.items():
+                below[name], above[name] = _slack(value, known.quantise_bits, known.kept_fraction, kept_least)
         noise = known.noise_std / (1.0 if seen.kind == "gradient" else step_weight(seen.local))
-        size = sum(float(masks[name].sum()) if masks else value.numel() for name, value in goal.items())
-        energy = sum(float(value.square().sum()) for value in goal.values())
-        return cls(goal, masks, bins, min(1.0, size * noise**2 / max(energy, _TINY)), kind)
+        size = sum(value.numel() for value in goal.values()) * known.kept_fraction
+        energy = max(sum(float(value.square().sum()) for value in goal.values()), _TINY)
+        return cls(goal, below, above, known.clipping_norm is not None, min(1.0, size * noise**2 / energy), kind)
 
     @property
     def attainable(self) -> float:
@@ -56,32 +63,62 @@ class Distance:
         Args:
             made: Candidate gradients by name, ``(candidates, *parameter_shape)``.
         """
-        inner, own, theirs, apart = self._sums(made)
+        inner, own, theirs, apart = self._sums(made, self._scale(made))
         if self.kind == "l2":
-            return apart / self._energy()
+            return apart / theirs.clamp_min(_TINY)
         return 1.0 - inner / (own.clamp_min(_TINY).sqrt() * theirs.clamp_min(_TINY).sqrt())
 
-    def _energy(self) -> float:
-        return max(sum(float(value.square().sum()) for value in self.goal.values()), _TINY)
+    def _scale(self, made: dict[str, Tensor]) -> Tensor | float:
+        """Factor that brings each candidate to the goal's length where clipping hid it."""
+        if not self.scale_free:
+            return 1.0
+        pairs = [(made[name].detach().flatten(1), goal.flatten()) for name, goal in self.goal.items()]
+        inner = sum((own @ goal for own, goal in pairs), torch.zeros((), device=pairs[0][0].device))
+        own = sum((own.square().sum(1) for own, _ in pairs), torch.zeros((), device=pairs[0][0].device))
+        return (inner / own.clamp_min(_TINY)).clamp_min(_TINY)
 
-    def _sums(self, made: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _sums(self, made: dict[str, Tensor], scale: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Inner product, own energy, goal energy and squared difference per candidate."""
         first = next(iter(made.values()))
         sums = [first.new_zeros(first.shape[0]) for _ in range(4)]
         for name, goal in self.goal.items():
-            value = made[name]
-            if self.masks:
-                value = value * self.masks[name]
-            aim = goal.expand_as(value)
-            if self.half_bin:
-                half = self.half_bin[name]
-                aim = torch.minimum(torch.maximum(value.detach(), goal - half), goal + half)
-            flat, wanted = value.flatten(1), aim.flatten(1)
-            sums[0] = sums[0] + (flat * wanted).sum(1)
-            sums[1] = sums[1] + flat.square().sum(1)
-            sums[2] = sums[2] + wanted.square().sum(1)
-            sums[3] = sums[3] + (flat - wanted).square().sum(1)
+            own = made[name].flatten(1)
+            own = own * (scale[:, None] if isinstance(scale, Tensor) else scale)
+            aim = self._nearest(name, own.detach(), goal.flatten())
+            sums[0] = sums[0] + (own * aim).sum(1)
+            sums[1] = sums[1] + own.square().sum(1)
+            sums[2] = sums[2] + aim.square().sum(1)
+            sums[3] = sums[3] + (own - aim).square().sum(1)
         return sums[0], sums[1], sums[2], sums[3]
+
+    def _nearest(self, name: str, own: Tensor, goal: Tensor) -> Tensor:
+        """The value nearest to ``own`` that agrees with what was seen. ``(candidates, size)``."""
+        if not self.below:
+            return goal.expand_as(own)
+        low, high = goal - self.below[name].flatten(), goal + self.above[name].flatten()
+        return torch.minimum(torch.maximum(own, low), high)
+
+
+def _slack(value: Tensor, bits: int | None, kept: float, kept_least: float) -> tuple[Tensor, Tensor]:
+    """How far the true coordinate may lie below and above what was seen."""
+    below, above = torch.zeros_like(value), torch.zeros_like(value)
+    if bits == 1:
+        far = value.abs().max() * 1e3
+        below = torch.where(value > 0, value, torch.where(value < 0, far, below))
+        above = torch.where(value < 0, -value, torch.where(value > 0, far, above))
+    elif bits:
+        below = above = torch.full_like(value, _bin_width(value) / 2)
+    if kept < 1:
+        nonzero = value[value != 0].abs()
+        limit = float(nonzero.min()) if len(nonzero) else kept_least
+        below, above = torch.where(value == 0, limit, below), torch.where(value == 0, limit, above)
+    return below, above
+
+
+def _least_kept(goal: dict[str, Tensor]) -> float:
+    """The smallest magnitude that survived anywhere."""
+    kept = [float(value[value != 0].abs().min()) for value in goal.values() if bool(value.any())]
+    return min(kept, default=0.0)
 
 
 def _bin_width(value: Tensor) -> float:

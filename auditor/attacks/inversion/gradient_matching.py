@@ -1,5 +1,6 @@
 """Reconstruction by making candidate records whose gradient matches the observed one."""
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -16,9 +17,10 @@ from auditor.attacks.inversion.unknowns import Unknowns
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape, Task
 from auditor.learning.functional import FunctionalModel
-from auditor.observations.model import SharedModel
 from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
+
+_FEWEST = 24
 
 
 class GradientMatching:
@@ -54,6 +56,11 @@ class GradientMatching:
         unrolled_steps: Annotated[int, Field(ge=0)] = Field(
             8, description="More local steps than this are read as one gradient."
         )
+        record_gradients: Annotated[int, Field(ge=1)] | None = Field(
+            10_000,
+            description="Iterations x candidates x records x local steps, at most; large batches, which matching "
+            "hardly ever breaks, get fewer iterations. None = no limit.",
+        )
 
     def __init__(self, params: AttackParams) -> None:
         self.params = self.Params.model_validate(params.model_dump())
@@ -62,10 +69,10 @@ class GradientMatching:
         return []
 
     def cost(self, shape: TargetShape) -> Cost:
-        steps = shape.local_steps if shape.local_steps <= self.params.unrolled_steps else 1
-        weights = len(self.params.total_variation) if shape.modality is not Modality.TABULAR else 1
-        candidates = max(1, weights) * self.params.restarts
-        return Cost(gradient_evaluations=3 * self.params.iterations * candidates * max(1, steps))
+        steps = self._steps(shape.local_steps)
+        weights = self._weights(shape.modality)
+        iterations = self._iterations(len(weights), shape.records_per_update * steps)
+        return Cost(gradient_evaluations=3 * iterations * len(weights) * steps)
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> Reconstruction:
         """As many records as stand behind ``seen``, of the candidate with the least matching distance.
@@ -75,7 +82,7 @@ class GradientMatching:
         """
         update = as_update(seen)
         generator = context.generator()
-        weights = self._weights(known.model)
+        weights = self._weights(known.model.modality)
         unknowns = Unknowns.of(known.model, device=context.device)
         start = unknowns.start(len(weights), update.records, known.population, generator=generator)
         labels, rule = self._labels(update, known, len(weights), context, generator)
@@ -85,8 +92,18 @@ class GradientMatching:
         chosen = choose(found.distances, weights, attainable=search.distance.attainable)
         return self._returned(found, chosen, search, rule)
 
-    def _weights(self, model: SharedModel) -> Tensor:
-        grid = self.params.total_variation if model.modality is not Modality.TABULAR else (0.0,)
+    def _steps(self, local_steps: int) -> int:
+        """Local steps that are unrolled; 1 where they are read as one gradient."""
+        return local_steps if 1 < local_steps <= self.params.unrolled_steps else 1
+
+    def _iterations(self, candidates: int, record_steps: int) -> int:
+        if self.params.record_gradients is None:
+            return self.params.iterations
+        affordable = self.params.record_gradients // max(1, candidates * record_steps)
+        return max(1, min(self.params.iterations, max(_FEWEST, affordable)))
+
+    def _weights(self, modality: Modality) -> Tensor:
+        grid = self.params.total_variation if modality is not Modality.TABULAR else (0.0,)
         return torch.tensor([weight for weight in grid or (0.0,) for _ in range(self.params.restarts)])
 
     def _labels(
@@ -113,14 +130,15 @@ class GradientMatching:
     ) -> Search:
         model = FunctionalModel(known.model, device=context.device, batch_norm=update.local.batch_norm)
         names = tuple(name for name in model.parameter_names if name in update.update)
-        unroll = update.kind == "difference" and 1 < update.local.steps <= self.params.unrolled_steps
+        steps = self._steps(update.local.steps) if update.kind == "difference" else 1
         distance = Distance.to(update, kind=self.params.objective, device=context.device)
         signed = known.model.modality is not Modality.TABULAR
-        schedule = Schedule(self.params.iterations, self.params.learning_rate, signed)
+        iterations = self._iterations(len(weights), update.records * steps)
+        schedule = Schedule(iterations, self.params.learning_rate, signed)
         moved = _on_device(update, context.device)
 
         def make(batched: bool) -> Search:
-            replay = Replay(model, moved, names, unroll, batched)
+            replay = Replay(model, moved, names, steps > 1, batched)
             free = known.model.task is Task.REGRESSION
             return Search(unknowns, replay, distance, weights.to(context.device), schedule, free)
 
@@ -167,6 +185,4 @@ def _target_shape(known: Knowledge, update: Update) -> tuple[int, ...]:
 
 
 def _on_device(update: Update, device: str) -> Update:
-    from dataclasses import replace
-
     return replace(update, before={name: value.detach().to(device) for name, value in update.before.items()})

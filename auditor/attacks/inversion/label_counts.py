@@ -1,8 +1,9 @@
 """How many records of each class stand behind an update, read off the gradient of the classifier head.
 
-For cross-entropy the gradient of the head's bias is the mean over records of (predicted probability - label).
-With the predictions of proxies as a stand-in for the unknown records this is a linear system in the class counts.
-Zhao et al., 2020, arXiv:2001.02610 (sign rule); Yin et al., 2021, arXiv:2104.07586; Ma et al., ICLR 2023 (iLRG).
+For cross-entropy the gradient of the head's bias is the mean over records of (predicted probability - label), so
+``count_c = records * (mean prediction_c - gradient_c)``. The mean prediction is estimated on proxies; for a few
+records it is read off the update itself. Zhao et al., 2020, arXiv:2001.02610 (sign rule); Yin et al., 2021,
+arXiv:2104.07586; Ma et al., ICLR 2023 (iLRG).
 """
 
 from dataclasses import dataclass
@@ -46,9 +47,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class _Proxy:
-    """Predictions on stand-in records: ``probabilities`` (classes, classes) by label, and the mean head input sum."""
+    """Mean prediction ``(classes,)`` and mean sum of the head's inputs on stand-in records."""
 
-    probabilities: Tensor
+    prediction: Tensor
     feature_sum: float
     source: str
 
@@ -71,8 +72,10 @@ def recover_counts(seen: Update, known: Knowledge, *, seed: int) -> Counts:
         return _one_record(gradient, head)
     proxy = _proxy(seen, known, head, seed=seed)
     signal = _bias_gradient(gradient, head, proxy)
-    counts = _solve(signal.double().cpu(), proxy.probabilities.double().cpu(), seen.records)
-    return Counts(counts, f"linear system of the head's gradient with predictions on {proxy.source}")
+    if 2 * seen.records <= len(signal) and head.bias is not None:
+        return Counts(_few(seen, head, gradient, signal), "linear system with predictions read off the head (iLRG)")
+    counts = whole_numbers((proxy.prediction.to(signal) - signal).clamp_min(0), seen.records)
+    return Counts(counts, f"head's bias gradient against the mean prediction on {proxy.source}")
 
 
 def _one_record(gradient: State, head: Head) -> Counts:
@@ -100,26 +103,18 @@ def _bias_gradient(gradient: State, head: Head, proxy: _Proxy) -> Tensor:
 
 
 def _proxy(seen: Update, known: Knowledge, head: Head, *, seed: int) -> _Proxy:
-    """Mean predictions on proxies, by their label where it is known, averaged over the state before and after."""
-    classes = known.model.shape.classes
-    if known.population is not None and len(known.population) >= classes:
-        inputs, labels, source = known.population.inputs, known.population.labels, "population records"
+    """Proxies are population records where they are held; their predictions before and after are averaged."""
+    if known.population is not None and len(known.population):
+        inputs, source = known.population.inputs, "population records"
     else:
         generator = torch.Generator().manual_seed(seed)
-        inputs, labels, source = probe_inputs(known.model, _PROBES, generator=generator), None, "random inputs"
+        inputs, source = probe_inputs(known.model, _PROBES, generator=generator), "random inputs"
     states = [seen.before]
     if seen.kind == "difference":
         states.append({name: value + seen.update.get(name, 0) for name, value in seen.before.items()})
     pairs = [_predictions(known, head, state, inputs) for state in states]
-    predicted = torch.stack([pair[0] for pair in pairs]).mean(0)
-    feature_sum = float(torch.stack([pair[1] for pair in pairs]).mean())
-    rows = predicted.mean(0).expand(classes, classes).clone()
-    if labels is not None:
-        for label in range(classes):
-            chosen = labels.cpu() == label
-            if int(chosen.sum()) >= 2:
-                rows[label] = predicted[chosen].mean(0)
-    return _Proxy(rows, feature_sum, source)
+    prediction = torch.stack([pair[0].mean(0) for pair in pairs]).mean(0)
+    return _Proxy(prediction, float(torch.stack([pair[1] for pair in pairs]).mean()), source)
 
 
 def _predictions(known: Knowledge, head: Head, state: State, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,19 +132,24 @@ def _predictions(known: Knowledge, head: Head, state: State, inputs: Tensor) -> 
     return torch.softmax(outputs.float(), dim=1), torch.cat(sums).mean()
 
 
-def _solve(signal: Tensor, probabilities: Tensor, records: int) -> Tensor:
-    """Non-negative class shares v with sum 1 that best explain ``signal_c = sum_k v_k (P_kc - [k = c])``."""
-    classes = len(signal)
-    matrix = probabilities.T - torch.eye(classes, dtype=torch.float64)
-    system = torch.cat([matrix, torch.full((1, classes), _SUM_WEIGHT, dtype=torch.float64)])
-    goal = torch.cat([signal, torch.tensor([_SUM_WEIGHT], dtype=torch.float64)])
-    shares = torch.from_numpy(nnls(system.numpy(), goal.numpy())[0])
-    return whole_numbers(shares / shares.sum().clamp_min(1e-12), records)
+def _few(seen: Update, head: Head, gradient: State, signal: Tensor) -> Tensor:
+    """Non-negative class shares v with sum 1 that best explain ``signal_c = sum_k v_k (P_kc - [k = c])``.
+
+    ``P_k`` is the prediction on the mean head input of class k, which the row ratio of weight to bias gradient gives
+    where few records share a row.
+    """
+    assert head.bias is not None
+    features = gradient[head.weight].double() / torch.where(signal == 0, 1e-12, signal).double()[:, None]
+    logits = features @ seen.before[head.weight].double().T + seen.before[head.bias].double()
+    matrix = torch.softmax(logits, dim=1).T.cpu() - torch.eye(len(signal), dtype=torch.float64)
+    system = torch.cat([matrix, torch.full((1, len(signal)), _SUM_WEIGHT, dtype=torch.float64)])
+    goal = torch.cat([signal.double().cpu(), torch.tensor([_SUM_WEIGHT], dtype=torch.float64)])
+    return whole_numbers(torch.from_numpy(nnls(system.numpy(), goal.numpy())[0]), seen.records)
 
 
 def whole_numbers(shares: Tensor, total: int) -> Tensor:
-    """Counts that add up to ``total``, closest to ``shares * total`` (largest remainders)."""
-    exact = shares * total
+    """Counts that add up to ``total``, in proportion to ``shares`` (largest remainders)."""
+    exact = (shares / shares.sum().clamp_min(1e-12)).double().cpu() * total
     counts = exact.floor().long()
     missing = total - int(counts.sum())
     order = torch.argsort(exact - counts, descending=True)

@@ -137,3 +137,11 @@ def test_clipped_records_are_replayed_clipped() -> None:
     seen = replace(update, update=clipped, privatisation=Privatisation(clipping_norm=norm, clipped="record"))
     found = attacked(seen, iterations=100)
     assert found.objective < 0.05
+
+
+def test_cost_is_what_the_search_uses() -> None:
+    attack = GradientMatching(GradientMatching.Params(iterations=1000))
+    shape = IMAGES.shape
+    assert attack.cost(shape).gradient_evaluations == 3 * 1000 * 4
+    large = shape.model_copy(update={"records_per_update": 100, "local_steps": 26})
+    assert attack.cost(large).gradient_evaluations == 3 * 25 * 4

@@ -28,7 +28,7 @@ def recovered(update, population=None, model=MODEL):
     return attack.run(update, cases.known(model, population), RunContext(seed=3)).counts
 
 
-@pytest.mark.parametrize("size", [1, 4, 16, 64, 256])
+@pytest.mark.parametrize("size", [1, 4, 16, 64])
 def test_untrained_network_gives_exact_counts(size: int) -> None:
     batch = digits()[torch.randperm(1797, generator=torch.Generator().manual_seed(size))[:size]]
     counts = recovered(cases.gradient_update(MODEL, batch), digits()[-100:])
