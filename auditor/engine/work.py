@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditor.attacks.registry import available
 from auditor.config.document import AuditDocument
@@ -40,6 +40,21 @@ class Work:
         return 1 + len(self.observations) + len(self.references) + len(attacks)
 
 
+class Shown(NamedTuple):
+    """What is shown to an adversary.
+
+    Attributes:
+        view: ``client``, ``aggregate``, ``queries`` or ``weights``.
+        observer: ``server`` or ``participant``; empty where it makes no difference.
+        grants: What the scenario grants; empty where it makes no difference.
+    """
+
+    view: str
+    state: ModelState
+    observer: str = ""
+    grants: tuple[str, ...] = ()
+
+
 def target_digest(target: Target, document: AuditDocument) -> str:
     """What names model, weights and data, and how they were read."""
     settings = document.settings.target.model_dump(mode="json")
@@ -57,14 +72,15 @@ def make_work(plan: Plan, document: AuditDocument, target: Target, *, environmen
     """The units of a plan."""
     maker = _Maker(plan, document, target, environment)
     train = maker.train()
-    queries = maker.observe("queries", ModelState.TRAINED, train=train)
+    asked = Shown("queries", ModelState.TRAINED)
+    queries = maker.observe(asked, train=train)
     references = tuple(maker.reference(index) for index in range(plan.reference_models))
-    observations: dict[tuple[str, ModelState, tuple[str, ...]], Unit] = {("queries", ModelState.TRAINED, ()): queries}
+    observations = {asked: queries}
     attacks: dict[str, tuple[Unit, ...]] = {}
     for row in plan.attacks:
         if row.runs and row.state is not None:
             shown = maker.shown(row, row.state)
-            seen = observations.setdefault(shown, maker.observe(row.view, row.state, train=train, grants=shown[2]))
+            seen = observations.setdefault(shown, maker.observe(shown, train=train))
             attacks[row.key] = maker.attacks(row, seen, queries=queries, references=references)
     return Work(train, queries, tuple(observations.values()), references, attacks)
 
@@ -90,21 +106,30 @@ class _Maker:
     def reference(self, index: int) -> Unit:
         return self._unit(UnitKind.REFERENCE, "reference model", {"index": index, **self._federation}, index)
 
-    def shown(self, row: PlannedAttack, state: ModelState) -> tuple[str, ModelState, tuple[str, ...]]:
+    def shown(self, row: PlannedAttack, state: ModelState) -> Shown:
         """What names an observation: scenarios that show the same share it."""
         if row.view in ("queries", "weights"):
-            return row.view, state, ()
-        return row.view, state, tuple(sorted(self._plan.grants[row.scenario].granted))
+            return Shown(row.view, state)
+        actor = next(scenario.actor for scenario in self._plan.scenarios if scenario.name == row.scenario)
+        observer = "server" if actor == "server" else "participant"
+        return Shown(row.view, state, observer, tuple(sorted(self._plan.grants[row.scenario].granted)))
 
-    def observe(self, view: str, state: ModelState, *, train: Unit, grants: tuple[str, ...] = ()) -> Unit:
-        details: dict[str, Any] = {"view": view, "state": state.value, "seed": str(self._seed)}
-        if view in ("client", "aggregate"):
-            details |= {"grants": list(grants), "count": self._count(view, state), **self._federation}
-        inputs = {"model": (train.key,)} if state is ModelState.TRAINED else {}
-        return self._unit(UnitKind.OBSERVE, f"{view} at the {state.value} model", details, inputs=inputs)
+    def observe(self, shown: Shown, *, train: Unit) -> Unit:
+        """One seed for the views of a state, so that a sum holds the updates that are seen singly."""
+        details: dict[str, Any] = {"view": shown.view, "state": shown.state.value, "seed": str(self._seed)}
+        if shown.observer:
+            details |= {
+                "grants": list(shown.grants),
+                "observer": shown.observer,
+                "count": self._count(shown),
+                "partition_seed": train.seed,
+                **self._federation,
+            }
+        inputs = {"model": (train.key,)} if shown.state is ModelState.TRAINED else {}
+        return self._unit(UnitKind.OBSERVE, f"{shown.view} at the {shown.state.value} model", details, inputs=inputs)
 
-    def _count(self, view: str, state: ModelState) -> int:
-        rows = (row for row in self._plan.attacks if row.runs and row.view == view and row.state is state)
+    def _count(self, shown: Shown) -> int:
+        rows = (row for row in self._plan.attacks if row.runs and (row.view, row.state) == (shown.view, shown.state))
         return max(row.updates for row in rows)
 
     def attacks(

@@ -167,6 +167,8 @@ class Workshop:
             seed=unit.seed,
             grants=frozenset(map(Grant, unit.details["grants"])),
             device=self.device,
+            observer=unit.details["observer"],
+            partition_seed=unit.details["partition_seed"],
         )
         return pack_updates(observed)
 
