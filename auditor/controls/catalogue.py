@@ -94,6 +94,21 @@ class Catalogue(_Data):
     entries: Annotated[tuple[Entry, ...], Field(strict=False)]
 
     @property
+    def title(self) -> str:
+        """Short name, e.g. ``EU AI Act``."""
+        return str(self.meta.get("title", self.name))
+
+    @property
+    def instrument(self) -> str:
+        """The full name of the text."""
+        return str(self.meta.get("instrument", self.title))
+
+    @property
+    def as_of(self) -> str:
+        """The day for which the pack holds."""
+        return str(self.meta.get("as_of", ""))
+
+    @property
     def applies_from(self) -> tuple[str, ...]:
         """Dates that hold for every binding entry without dates of its own."""
         return tuple(self.meta.get("applies_from", ()))
@@ -101,7 +116,16 @@ class Catalogue(_Data):
     @property
     def summary(self) -> dict[str, str]:
         """What the report prints about the pack itself."""
-        fields = ("instrument", "as_of", "verification", "licence_note", "legal_status", "consolidated_text", "note")
+        fields = (
+            "title",
+            "instrument",
+            "as_of",
+            "verification",
+            "licence_note",
+            "legal_status",
+            "consolidated_text",
+            "note",
+        )
         return {"name": self.name} | {field: str(self.meta[field]) for field in fields if field in self.meta}
 
 
@@ -117,7 +141,7 @@ class NotLaw(_Data):
     as_of: Text
 
 
-def available() -> tuple[str, ...]:
+def available_catalogues() -> tuple[str, ...]:
     """Names of the packs that are there."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in _NOT_PACKS))
 
@@ -129,10 +153,10 @@ def load_catalogue(name: str) -> Catalogue:
     Raises:
         AuditorError: when there is no such pack, or it is malformed.
     """
-    if name not in available():
+    if name not in available_catalogues():
         raise AuditorError(
             f"report.controls: there is no control catalogue {name!r}.",
-            remedy=f"Available are: {', '.join(available())}.",
+            remedy=f"Available are: {', '.join(available_catalogues())}.",
         )
     path = FOLDER / f"{name}.yaml"
     return parse_catalogue(path.read_text(encoding="utf-8"), name=name)

@@ -8,7 +8,7 @@ from auditor.core.results import Results
 
 _DECLARED = ("audit.name", "audit.purpose", "audit.organisation.controller", "privacy.override.reason")
 _STRONG_WORDS = re.compile(
-    r"(?<!not )(?<!no )\b(anonym\w*|de-?identified|no personal data|cannot be re-?identified|fully private|leak-free)\b",
+    r"(?<!not )(?<!no )\b(anonym\w*|de-?identified|no personal data|cannot be re-?identified|fully private)\b",
     re.IGNORECASE,
 )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from auditor.controls.catalogue import Asks, Entry
 from auditor.controls.evidence import FAMILIES, LEAKAGE, WORDS, Evidence, Family
 from auditor.core.findings import ControlStatus
-from auditor.policy.words import count, listed, sentence
+from auditor.policy.words import listed, sentence
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,10 @@ class Case:
 
     @property
     def untested(self) -> bool:
-        """Nothing that the entry turns on was done: its tests are all missing."""
-        decisive = [kind for kind in self.wanted if FAMILIES.get(kind) != Family.RECORD]
+        """Nothing that the entry turns on was done: the tests it needs are all missing."""
+        if self.entry.asks == Asks.RECORD:
+            return not self.there
+        decisive = [kind for kind in self.required if FAMILIES.get(kind) != Family.RECORD]
         return not self.there or (bool(decisive) and not any(kind in self.evidence for kind in decisive))
 
     def unusable(self) -> str:
@@ -99,41 +101,32 @@ def _achieved(case: Case) -> Verdict:
     if case.against:
         reason = " ".join(text for evidence in case.against for text in evidence.sentences)
         return Verdict(ControlStatus.CONTRADICTS, reason, _ids(case.against))
-    weak = [case.evidence[k] for k in case.required if k in case.evidence and case.evidence[k].supports is None]
-    unusable = case.unusable()
-    if not (case.missing or weak or unusable):
-        return _supports(case, "")
-    parts = []
-    if weak:
-        parts.append(f"left open: {_named([evidence.kind for evidence in weak])}")
-    if case.missing:
-        parts.append(f"not done: {_named(case.missing)}")
-    if unusable:
-        parts.append(unusable)
-    return Verdict(ControlStatus.INCONCLUSIVE, sentence("; ".join(parts)), _ids(case.there))
+    weak = [kind for kind in case.required if kind in case.evidence and case.evidence[kind].supports is None]
+    return _open(case, weak) or _supports(case, "")
 
 
 def _assessed(case: Case) -> Verdict:
-    """Both answers count as an assessment; an answer that was left open does not."""
-    open_tests = [
+    """Both answers of a test count as an assessment; an answer that was left open does not."""
+    weak = [
         kind
         for kind in case.required
         if kind in case.evidence and case.evidence[kind].supports is None and FAMILIES.get(kind) == Family.TEST
     ]
-    unusable = case.unusable()
-    if not (case.missing or open_tests or unusable):
-        beyond = (
-            f"{count(len(case.against), 'result')} beyond a limit belong in the assessment." if case.against else ""
-        )
-        return _supports(case, beyond.replace("1 result beyond a limit belong", "1 result beyond a limit belongs"))
+    beyond = f"Beyond a limit, and so part of the assessment: {_named([e.kind for e in case.against])}."
+    return _open(case, weak) or _supports(case, beyond if case.against else "")
+
+
+def _open(case: Case, weak: Sequence[str]) -> Verdict | None:
+    """The verdict where something is still open; None where nothing is."""
     parts = []
-    if open_tests:
-        parts.append(f"left open: {_named(open_tests)}")
+    if weak:
+        parts.append(f"left open: {_named(weak)}")
     if case.missing:
         parts.append(f"not done: {_named(case.missing)}")
+    unusable = case.unusable()
     if unusable:
         parts.append(unusable)
-    return Verdict(ControlStatus.INCONCLUSIVE, sentence("; ".join(parts)), _ids(case.there))
+    return Verdict(ControlStatus.INCONCLUSIVE, sentence("; ".join(parts)), _ids(case.there)) if parts else None
 
 
 def _triage(case: Case) -> Verdict:
@@ -160,12 +153,13 @@ def _people(case: Case) -> Verdict:
 
 
 def _supports(case: Case, more: str) -> Verdict:
-    reason = f"Supports, for the attacks run, on this sample, until {case.until}. {more}".strip()
+    basis = _named([evidence.kind for evidence in case.there])
+    reason = f"Supports, for the attacks run, on this sample, until {case.until}. It rests on: {basis}. {more}".strip()
     return Verdict(ControlStatus.SUPPORTS, reason, _ids(case.there))
 
 
 def _outside(entry: Entry) -> str:
-    return f"The tool cannot speak to this; it stays with people: {listed(entry.outside_reach)}."
+    return f"Outside the reach of this audit, left to people: {'; '.join(entry.outside_reach)}."
 
 
 def _named(kinds: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from auditor.core.findings import FindingStatus
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
-from auditor.policy.words import count, listed
+from auditor.policy.words import number
 
 _UNMEASURED_EFFECT = "Expected, not measured: run the audit again after the change."
 
@@ -55,20 +55,20 @@ class Adviser:
 
     def _lower(self, outcome: Outcome) -> str:
         steps = self._for_membership() if outcome.attack_class == "membership" else self._for_updates()
-        return f"Change one or more of: {listed(steps)}. {_UNMEASURED_EFFECT}"
+        return f"Change one or more of these: {'; '.join(steps)}. {_UNMEASURED_EFFECT}"
 
     def _settle(self, outcome: Outcome, measurement: Measurement, needed: int | None) -> str:
         if needed is not None and needed > measurement.n:
-            more = f"about {count(needed, *_plural(measurement.n_of))} in place of {measurement.n:,}"
-            return f"If the rate stays as it is, {more} would settle it: {self._where_to_add(outcome)}."
+            times = number(needed / measurement.n)
+            return f"About {times} times as many would settle it if the rate stays: {self._where_to_add(outcome)}."
         if measurement.refused:
-            return f"Add records or repetitions: {self._where_to_add(outcome)}."
+            return f"Add to the sample: {self._where_to_add(outcome)}."
         return ""
 
     def _where_to_add(self, outcome: Outcome) -> str:
         if outcome.attack_class == "membership":
-            return f"{self.named('target.data.members')} and {self.named('target.data.nonmembers')}"
-        return f"more attacked updates ({outcome.observations:,} here; setting parameters.{outcome.attack})"
+            return f"records in {self.named('target.data.members')} and {self.named('target.data.nonmembers')}"
+        return f"attacked updates in {self.named('budget.updates')}"
 
     def _for_membership(self) -> list[str]:
         return [*self._noise(), f"fewer rounds: {self.named('federation.rounds')}"]
@@ -85,11 +85,6 @@ class Adviser:
         if self.setting("privacy.mechanism") in {None, "none"}:
             return [f"add noise: {self.named('privacy.mechanism')}, with privacy.noise_multiplier and privacy.clipping"]
         return [f"more noise: {self.named('privacy.noise_multiplier')}"]
-
-
-def _plural(plural: str) -> tuple[str, str]:
-    plural = plural or "trials"
-    return (plural.removesuffix("s"), plural)
 
 
 def _written(value: Any) -> str:

@@ -8,11 +8,11 @@ on, a grid of settings) is not claimed from one.
 from collections.abc import Iterable, Sequence
 
 from auditor.core.findings import Claim, ClaimKind, Finding, FindingStatus
-from auditor.core.measurement import Outcome, OutcomeStatus
+from auditor.core.measurement import Outcome
 from auditor.core.results import Results
-from auditor.core.shape import ModelState
 from auditor.policy.bounds import bound_claims
 from auditor.policy.records import record_claims
+from auditor.policy.roles import is_clean, is_control, is_measured
 
 BY_CLASS = {
     "membership": "mia_tpr_at_fpr",
@@ -58,9 +58,13 @@ def verdict(findings: Iterable[Finding]) -> bool | None:
 def _measured(results: Results, findings: Sequence[Finding]) -> list[Claim]:
     found = []
     for attack_class, kind in BY_CLASS.items():
-        tested = [o for o in results.outcomes if o.attack_class == attack_class and _is_test(o)]
+        tested = [o for o in results.outcomes if o.attack_class == attack_class and not is_control(o)]
         mine = _of(tested, findings)
-        if any(outcome.status == OutcomeStatus.MEASURED for outcome in tested):
+        if not any(is_measured(outcome) for outcome in tested):
+            continue
+        if attack_class == "membership" and _faulty_control(results):
+            found.append(_unsound(f"measured:{attack_class}", kind, mine))
+        else:
             found.append(_claim(f"measured:{attack_class}", kind, _WORDS[attack_class], mine))
     return found
 
@@ -68,8 +72,8 @@ def _measured(results: Results, findings: Sequence[Finding]) -> list[Claim]:
 def _server(results: Results, findings: Sequence[Finding]) -> list[Claim]:
     """What a server that follows the protocol learned (GDPR Art. 28)."""
     passive = {s.name for s in results.scenarios if s.actor == "server" and s.behaviour == "passive"}
-    tested = [outcome for outcome in results.outcomes if outcome.scenario in passive]
-    if not any(outcome.status == OutcomeStatus.MEASURED for outcome in tested):
+    tested = [outcome for outcome in results.outcomes if outcome.scenario in passive and not is_control(outcome)]
+    if not any(is_measured(outcome) for outcome in tested):
         return []
     words = "attempts of a server that follows the protocol"
     return [_claim("measured:server", "attacker_profile_server_result", words, _of(tested, findings))]
@@ -91,11 +95,10 @@ def _precision(results: Results) -> list[Claim]:
 
 def _controls(results: Results) -> list[Claim]:
     """Attacks where no signal can exist: membership of a model that has seen no data."""
-    controls = [o for o in results.outcomes if o.status == OutcomeStatus.MEASURED and not _is_test(o)]
-    rates = [m for o in controls for m in o.measurements if m.metric == "tpr_at_fpr" and m.interval and not m.refused]
-    if not rates:
+    controls = [o for o in results.outcomes if is_measured(o) and is_control(o)]
+    if not _control_answers(results):
         return []
-    clean = all(m.interval is not None and m.interval.low <= m.at.get("fpr", 0.0) for m in rates)
+    clean = not _faulty_control(results)
     text = (
         "Membership attacks find nothing in a model that has not been trained, as they must."
         if clean
@@ -105,6 +108,20 @@ def _controls(results: Results) -> list[Claim]:
     return [
         _raw("measured:controls", ClaimKind.MEASUREMENT, text, "negative_controls", clean, [o.key for o in controls])
     ]
+
+
+def _control_answers(results: Results) -> list[bool]:
+    controls = [outcome for outcome in results.outcomes if is_measured(outcome) and is_control(outcome)]
+    return [clean for o in controls for m in o.measurements if (clean := is_clean(m)) is not None]
+
+
+def _faulty_control(results: Results) -> bool:
+    return not all(_control_answers(results))
+
+
+def _unsound(name: str, kind: str, findings: Sequence[Finding]) -> Claim:
+    text = "Membership was tested, but the negative control was not clean, so the result is not counted."
+    return _raw(name, ClaimKind.MEASUREMENT, text, kind, None, [finding.id for finding in findings])
 
 
 def _sums(results: Results) -> list[Claim]:
@@ -138,11 +155,6 @@ def _shares(results: Results, scenarios: set[str]) -> dict[str, tuple[float, flo
         for m in o.measurements
         if m.metric == "recovered_share" and m.interval is not None and not m.refused
     }
-
-
-def _is_test(outcome: Outcome) -> bool:
-    """False for a negative control: membership of the freshly initialised model, which no record has touched."""
-    return not (outcome.attack_class == "membership" and outcome.state == ModelState.INITIAL)
 
 
 def _of(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> list[Finding]:

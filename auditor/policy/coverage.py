@@ -9,6 +9,7 @@ from auditor.core.findings import CoverageRow
 from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.core.results import Results
 from auditor.core.shape import Task
+from auditor.policy.roles import is_control, is_measured
 from auditor.policy.words import listed
 
 
@@ -67,9 +68,9 @@ def coverage(results: Results) -> tuple[CoverageRow, ...]:
 
 
 def _row(results: Results, row: AttackClass) -> CoverageRow:
-    planned = [outcome for outcome in results.outcomes if outcome.attack_class == row.attack_class]
+    planned = [o for o in results.outcomes if o.attack_class == row.attack_class and not is_control(o)]
     status, reason = _state(results, row, planned)
-    attacks = tuple(dict.fromkeys(o.attack for o in planned if o.status == OutcomeStatus.MEASURED))
+    attacks = tuple(dict.fromkeys(o.attack for o in planned if is_measured(o)))
     return CoverageRow(id=row.id, title=row.title, status=status, reason=reason, attacks=attacks)
 
 
@@ -78,11 +79,13 @@ def _state(results: Results, row: AttackClass, planned: list[Outcome]) -> tuple[
         if row.attack_class == "regurgitation" and results.target.shape.task != Task.LANGUAGE_MODEL:
             return "not_applicable", "the model gives scores and generates no content"
         return "not_run", row.absent
-    measured = [outcome for outcome in planned if outcome.status == OutcomeStatus.MEASURED]
+    measured = [outcome for outcome in planned if is_measured(outcome)]
     others = _others(planned)
     if measured:
-        scenarios = listed(sorted({outcome.scenario for outcome in measured}))
-        return "run", "; ".join([f"measured for {scenarios}", *others])
+        scenarios = f"measured for {listed(sorted({outcome.scenario for outcome in measured}))}"
+        only_labels = row.attack_class == "attribute" and all(o.attack.endswith("/labels") for o in measured)
+        narrow = ["only the label was inferred, no other attribute"] if only_labels else []
+        return "run", "; ".join([scenarios, *narrow, *others])
     if all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned):
         return "not_applicable", "; ".join(others)
     return "not_run", "; ".join(others)

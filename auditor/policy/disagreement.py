@@ -49,14 +49,17 @@ def released_only(results: Results, outcome: Outcome) -> bool:
 def cap_for(results: Results, measurement: Measurement, caps: AttackCaps) -> CapPoint | None:
     """The cap that holds for this measurement; None where none may be compared.
 
-    The threshold of the attack was set on a finite sample of non-members, so its true false-positive rate may be
-    higher than the nominal one. The cap is read at the upper end of its exact interval, at the next point of the
-    curve on the right, which can only raise it.
+    The threshold of an attack is set on a finite sample of non-members, so its true false-positive rate may be higher
+    than the nominal one. Where the interval does not allow for that (``over`` names members alone), the cap is read
+    at the upper end of the rate's exact interval. Between two points of the curve the right one counts, which can
+    only raise the cap.
     """
     epsilon = results.accounting.epsilon
     if epsilon is None or measurement.metric != "tpr_at_fpr" or measurement.protects != epsilon.unit:
         return None
-    highest = highest_fpr(measurement.at.get("fpr", 1.0), results.target.shape.nonmembers)
+    nominal = measurement.at.get("fpr", 1.0)
+    allowed_for = measurement.interval is not None and "non-members" in measurement.interval.over
+    highest = nominal if allowed_for else highest_fpr(nominal, results.target.shape.nonmembers)
     return next((point for point in sorted(caps.roc, key=lambda point: point.fpr) if point.fpr >= highest), None)
 
 

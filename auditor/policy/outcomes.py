@@ -8,7 +8,8 @@ from auditor.policy import keys
 from auditor.policy.advice import Adviser
 from auditor.policy.judgement import Judgement, judge, records_needed
 from auditor.policy.phrases import found, headline, phrase
-from auditor.policy.words import count, quantity, sentence
+from auditor.policy.roles import is_clean, is_control
+from auditor.policy.words import quantity, sentence
 
 _ENDS = {
     OutcomeStatus.NOT_APPLICABLE: (FindingStatus.NOT_APPLICABLE, "does not apply"),
@@ -24,6 +25,8 @@ def outcome_findings(outcome: Outcome, thresholds: Sequence[Threshold], adviser:
         return (_unmeasured(outcome, adviser),)
     if not outcome.measurements:
         return (_without_figure(outcome),)
+    if is_control(outcome):
+        return (_control(outcome),)
     metrics = {measurement.metric for measurement in outcome.measurements}
     relevant = [threshold for threshold in thresholds if keys.parsed(threshold.metric).metric in metrics]
     if not relevant:
@@ -59,6 +62,23 @@ def _unmeasured(outcome: Outcome, adviser: Adviser) -> Finding:
         sentence=sentence(f"{headline(outcome)}: {verb}, because {reasons or 'no reason was recorded'}"),
         advice=adviser.when_unmeasured(outcome),
     )
+
+
+def _control(outcome: Outcome) -> Finding:
+    """Membership of an untrained model: the limit is chance itself, and a breach is a fault of the test."""
+    answers = [(m, clean) for m in outcome.measurements if (clean := is_clean(m)) is not None]
+    worst = min(answers, key=lambda answer: answer[1], default=None)
+    if worst is None:
+        judgement = Judgement(FindingStatus.INCONCLUSIVE, "the control gave no usable rate of true positives")
+        return _finding(outcome, min(outcome.measurements, key=_prominence), judgement, limit=None, advice="")
+    measurement, clean = worst
+    if clean:
+        judgement = Judgement(FindingStatus.WITHIN, "negative control: no more than chance was found, as it must be")
+        return _finding(outcome, measurement, judgement, limit=measurement.at["fpr"], advice="")
+    because = "negative control: the attack seems to succeed where nothing can be found, so members and others differ"
+    advice = "Draw members and non-members at random from one source (target.data), then run again."
+    judgement = Judgement(FindingStatus.FAILED, because)
+    return _finding(outcome, measurement, judgement, limit=measurement.at["fpr"], advice=advice)
 
 
 def _without_figure(outcome: Outcome) -> Finding:
@@ -124,16 +144,11 @@ def _said(outcome: Outcome, measurement: Measurement, judgement: Judgement, *, l
         return f"{text}. {sentence(judgement.because)}" if judgement.because else f"{text}."
     first = sentence(f"{headline(outcome)}: {found(measurement, limit=limit)}")
     if measurement.n > 0:
-        first = f"{first[:-1]}. Counted over {count(measurement.n, *_singular(measurement.n_of))}."
+        first = f"{first[:-1]}. Counted over {measurement.n:,} {measurement.n_of or 'trials'}."
     because = judgement.because
     if limit is not None:
         because = because.replace("the limit", f"the limit of {quantity(limit, measurement.unit)}", 1)
     return f"{first} {sentence(because)}"
-
-
-def _singular(plural: str) -> tuple[str, str]:
-    plural = plural or "trials"
-    return (plural.removesuffix("s"), plural)
 
 
 def _prominence(measurement: Measurement) -> tuple[int, float]:

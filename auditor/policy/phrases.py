@@ -46,7 +46,7 @@ def with_interval(measurement: Measurement, *, limit: float | None = None) -> st
     value, interval = measurement.value, measurement.interval
     if value is None:
         return "not stated"
-    figure = quantity(value, measurement.unit)
+    figure = quantity(value, measurement.unit, apart_from=limit)
     if interval is None:
         return f"{figure} (no interval)"
     low = quantity(interval.low, measurement.unit, towards="down", apart_from=limit)

@@ -14,6 +14,7 @@ from auditor.core.results import Organisation, Results, ScenarioSummary
 from auditor.policy import rule
 from auditor.policy.bands import Band, Banded, band
 from auditor.policy.cap import verified_cap
+from auditor.policy.roles import is_control, is_measured
 from auditor.policy.words import count, sentence
 
 EVENTS = {
@@ -44,7 +45,7 @@ def risks(results: Results, findings: Sequence[Finding]) -> tuple[RiskCell, ...]
     """The cells of all scenarios, in the order of scenarios and attack classes."""
     cells = []
     for scenario in results.scenarios:
-        planned = [outcome for outcome in results.outcomes if outcome.scenario == scenario.name]
+        planned = [o for o in results.outcomes if o.scenario == scenario.name and not is_control(o)]
         for event in dict.fromkeys(_event(outcome) for outcome in planned):
             mine = [outcome for outcome in planned if _event(outcome) == event]
             cells.append(_cell(results, scenario, event, mine, findings))
@@ -87,10 +88,8 @@ def zone(likelihood: int | None, level: int) -> str:
 
 
 def _event(outcome: Outcome) -> str:
-    is_labels = outcome.attack_class == "reconstruction" and any(
-        measurement.metric == "label_accuracy" for measurement in outcome.measurements
-    )
-    return "labels" if is_labels or outcome.attack.endswith("/labels") else outcome.attack_class
+    reads_labels = any(measurement.metric == "label_accuracy" for measurement in outcome.measurements)
+    return "labels" if reads_labels or outcome.attack.endswith("/labels") else outcome.attack_class
 
 
 def _cell(
@@ -99,7 +98,7 @@ def _cell(
     pieces = [
         _Piece(outcome, banded)
         for outcome in planned
-        if outcome.status == OutcomeStatus.MEASURED
+        if is_measured(outcome)
         for measurement in outcome.measurements
         if (banded := band(measurement)) is not None
     ]
@@ -108,7 +107,7 @@ def _cell(
     reached = [piece for piece in settled if piece.banded.band == top]
     cap = verified_cap(results, event, planned, findings)
     reasons = [_why(pieces, reached, planned)]
-    open_ends = _open_ends(planned, pieces, event)
+    open_ends = _open_ends(planned, pieces)
     if cap is not None and (top is None or _ORDER.index(cap.band) <= _ORDER.index(top)):
         top, open_ends = cap.band, []
         reasons.append(cap.because)
@@ -123,7 +122,7 @@ def _cell(
         effort=points.level,
         effort_points=points.points,
         likelihood=likelihood,
-        at_least=bool(open_ends) or top is None,
+        at_least=likelihood != rule.HIGHEST and bool(open_ends or top is None),
         severity=level,
         zone=zone(likelihood, level),
         reason=" ".join(sentence(part) for part in [*reasons, *open_ends, _exposed(results, event)] if part),
@@ -138,21 +137,21 @@ def _never(planned: Sequence[Outcome]) -> str:
 
 def _why(pieces: Sequence[_Piece], reached: Sequence[_Piece], planned: Sequence[Outcome]) -> str:
     if reached:
-        return f"{reached[0].outcome.attack}: {reached[0].banded.because}"
+        return f"by {reached[0].outcome.attack}, {reached[0].banded.because}"
     if pieces:
-        return f"{pieces[0].outcome.attack}: {pieces[0].banded.because}"
+        return f"by {pieces[0].outcome.attack}, {pieces[0].banded.because}"
     if _never(planned) == "not_applicable":
         return "no attack of this kind applies to this target; that is not a sign of resistance"
     return "no attack of this kind gave a figure"
 
 
-def _open_ends(planned: Sequence[Outcome], pieces: Sequence[_Piece], event: str) -> list[str]:
+def _open_ends(planned: Sequence[Outcome], pieces: Sequence[_Piece]) -> list[str]:
     """Why the true likelihood may be higher than shown."""
     wide = dict.fromkeys(p.outcome.attack for p in pieces if p.banded.band == Band.INCONCLUSIVE)
-    ends = [f"{attack} is partly inconclusive" for attack in wide]
+    ends = [f"the result of {attack} is partly inconclusive" for attack in wide]
     for outcome in planned:
         if outcome.status in {OutcomeStatus.FAILED, OutcomeStatus.NOT_RUN}:
-            ends.append(f"{outcome.attack} gave no figure ({outcome.status.replace('_', ' ')})")
+            ends.append(f"the attack {outcome.attack} gave no figure ({outcome.status.replace('_', ' ')})")
     return list(dict.fromkeys(ends))
 
 
