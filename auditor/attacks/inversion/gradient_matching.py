@@ -49,7 +49,7 @@ class GradientMatching:
         iterations: Annotated[int, Field(ge=1)] = Field(500, description="Optimiser steps.")
         learning_rate: Annotated[float, Field(gt=0)] = Field(0.1, description="First step size in model units.")
         total_variation: tuple[Annotated[float, Field(ge=0)], ...] = Field(
-            (0.2, 0.05, 0.01, 0.002), description="Grid of prior weights; no single one suits all models."
+            (0.05, 0.02, 0.01, 0.002), description="Grid of prior weights; no single one suits all models and batches."
         )
         restarts: Annotated[int, Field(ge=1)] = Field(1, description="Starts for each weight of the grid.")
         objective: Literal["cosine", "l2"] = Field("cosine", description="Cosine forgives unknown scale.")
