@@ -1,6 +1,6 @@
 """What kinds of evidence are, and what the claims of one run say for each kind."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -39,20 +39,20 @@ FAMILIES: Final = MappingProxyType(
     | dict.fromkeys(("human_signoff", "cohort_membership_sensitivity_flag"), Family.PEOPLE)
 )
 
-LEAKAGE: Final = frozenset(
+CONTROL_OF: Final = MappingProxyType(
     {
-        "mia_tpr_at_fpr",
-        "mia_per_record_vulnerability",
-        "gia_reconstruction_match",
-        "model_inversion_match",
-        "attribute_inference_gain",
-        "property_inference_gain",
-        "extraction_rate",
-        "exfiltration_test",
-        "attacker_profile_server_result",
+        "mia_tpr_at_fpr": "membership",
+        "mia_per_record_vulnerability": "membership",
+        "ppv_at_declared_prior": "membership",
+        "gia_reconstruction_match": "reconstruction",
+        "attribute_inference_gain": "attribute",
+        "property_inference_gain": "property",
+        "model_inversion_match": "model_inversion",
+        "extraction_rate": "regurgitation",
+        "exfiltration_test": "exfiltration",
     }
 )
-"""Measured success of attacks: the kinds for which clean negative controls matter."""
+"""Measured success of attacks to the class whose negative control must be clean before the success counts."""
 
 CLASS_OF_KIND: Final = MappingProxyType(
     {
@@ -126,13 +126,13 @@ class Evidence:
 
     Attributes:
         supports: False where one contradicts, True where all support, None otherwise.
-        claims: Ids of the claims.
+        answers: Claim id to its own answer.
         sentences: What they say.
     """
 
     kind: str
     supports: bool | None
-    claims: tuple[str, ...]
+    answers: Mapping[str, bool | None]
     sentences: tuple[str, ...]
 
 
@@ -147,4 +147,4 @@ def by_kind(claims: Iterable[Claim]) -> dict[str, Evidence]:
 def _evidence(kind: str, claims: list[Claim]) -> Evidence:
     answers = {claim.supports for claim in claims}
     supports = False if False in answers else True if answers == {True} else None
-    return Evidence(kind, supports, tuple(c.id for c in claims), tuple(c.sentence for c in claims))
+    return Evidence(kind, supports, {c.id: c.supports for c in claims}, tuple(c.sentence for c in claims))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.controls.catalogue import Asks, Entry
-from auditor.controls.evidence import FAMILIES, LEAKAGE, WORDS, Evidence, Family
+from auditor.controls.evidence import CONTROL_OF, FAMILIES, WORDS, Evidence, Family
 from auditor.core.findings import ControlStatus
 from auditor.policy.words import listed, sentence
 
@@ -72,13 +72,17 @@ class Case:
         return not self.there or (bool(decisive) and not any(kind in self.evidence for kind in decisive))
 
     def unusable(self) -> str:
-        """Why measured leakage may not be counted as support; empty where it may."""
-        if not any(kind in LEAKAGE for kind in self.required):
-            return ""
+        """Why measured success or failure of attacks may not be counted as support; empty where it may."""
+        classes = dict.fromkeys(CONTROL_OF[kind] for kind in self.required if kind in CONTROL_OF)
         controls = self.evidence.get("negative_controls")
-        if controls is None:
-            return "no attack was run where nothing can be found (negative control)"
-        return "" if controls.supports else "a negative control was not clean"
+        clean = controls.answers if controls else {}
+        for attack_class in classes:
+            answer = clean.get(f"measured:controls:{attack_class}")
+            if answer is None:
+                return f"no negative control for {attack_class.replace('_', ' ')}: nothing was tried where nothing is"
+            if not answer:
+                return f"the negative control for {attack_class.replace('_', ' ')} was not clean"
+        return ""
 
 
 def decide(case: Case) -> Verdict:
@@ -167,7 +171,7 @@ def _named(kinds: Sequence[str]) -> str:
 
 
 def _ids(evidence: Sequence[Evidence]) -> tuple[str, ...]:
-    return tuple(claim for item in evidence for claim in item.claims)
+    return tuple(claim for item in evidence for claim in item.answers)
 
 
 def _of_people(kind: str) -> bool:

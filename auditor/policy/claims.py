@@ -11,8 +11,9 @@ from auditor.core.findings import Claim, ClaimKind, Finding, FindingStatus
 from auditor.core.measurement import Outcome
 from auditor.core.results import Results
 from auditor.policy.bounds import bound_claims
+from auditor.policy.negative import control_claims, faulty_control
 from auditor.policy.records import record_claims
-from auditor.policy.roles import is_clean, is_control, is_measured
+from auditor.policy.roles import is_control, is_measured
 
 BY_CLASS = {
     "membership": "mia_tpr_at_fpr",
@@ -40,7 +41,7 @@ def claims(results: Results, findings: Sequence[Finding]) -> tuple[Claim, ...]:
         *_measured(results, findings),
         *_server(results, findings),
         *_precision(results),
-        *_controls(results),
+        *control_claims(results),
         *_sums(results),
         *bound_claims(results, findings),
         *record_claims(results),
@@ -62,7 +63,7 @@ def _measured(results: Results, findings: Sequence[Finding]) -> list[Claim]:
         mine = _of(tested, findings)
         if not any(is_measured(outcome) for outcome in tested):
             continue
-        if attack_class == "membership" and _faulty_control(results):
+        if attack_class == "membership" and faulty_control(results):
             found.append(_unsound(f"measured:{attack_class}", kind, mine))
         else:
             found.append(_claim(f"measured:{attack_class}", kind, _WORDS[attack_class], mine))
@@ -91,32 +92,6 @@ def _precision(results: Results) -> list[Claim]:
         "nobody declared which share is real."
     )
     return [_raw("measured:precision", ClaimKind.MEASUREMENT, text, "ppv_at_declared_prior", None, known)]
-
-
-def _controls(results: Results) -> list[Claim]:
-    """Attacks where no signal can exist: membership of a model that has seen no data."""
-    controls = [o for o in results.outcomes if is_measured(o) and is_control(o)]
-    if not _control_answers(results):
-        return []
-    clean = not _faulty_control(results)
-    text = (
-        "Membership attacks find nothing in a model that has not been trained, as they must."
-        if clean
-        else "Membership attacks seem to succeed on a model that has not been trained: "
-        "members and non-members differ already as data, so their results say too much."
-    )
-    return [
-        _raw("measured:controls", ClaimKind.MEASUREMENT, text, "negative_controls", clean, [o.key for o in controls])
-    ]
-
-
-def _control_answers(results: Results) -> list[bool]:
-    controls = [outcome for outcome in results.outcomes if is_measured(outcome) and is_control(outcome)]
-    return [clean for o in controls for m in o.measurements if (clean := is_clean(m)) is not None]
-
-
-def _faulty_control(results: Results) -> bool:
-    return not all(_control_answers(results))
 
 
 def _unsound(name: str, kind: str, findings: Sequence[Finding]) -> Claim:

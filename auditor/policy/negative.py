@@ -1,0 +1,82 @@
+"""Negative controls: what the same attacks and measures give where nothing can be found."""
+
+from auditor.core.findings import Claim, ClaimKind
+from auditor.core.measurement import Measurement, Outcome
+from auditor.core.results import Results
+from auditor.policy import rule
+from auditor.policy.roles import is_clean, is_control, is_measured
+from auditor.policy.words import listed, percent
+
+_GUESSED = {"reconstruction": "recovered_share", "attribute": "label_accuracy"}
+
+
+def control_claims(results: Results) -> tuple[Claim, ...]:
+    """One claim for each attack class that had a control, ``measured:controls:<class>``."""
+    return (*_membership(results), *_reconstruction(results), *_labels(results))
+
+
+def faulty_control(results: Results) -> bool:
+    """Did membership seem to succeed on a model that has seen no record?"""
+    return not all(clean for _, clean in _answers(results))
+
+
+def _answers(results: Results) -> list[tuple[Outcome, bool]]:
+    controls = [outcome for outcome in results.outcomes if is_measured(outcome) and is_control(outcome)]
+    return [(o, clean) for o in controls for m in o.measurements if (clean := is_clean(m)) is not None]
+
+
+def _membership(results: Results) -> list[Claim]:
+    answers = _answers(results)
+    if not answers:
+        return []
+    clean = not faulty_control(results)
+    text = (
+        "Membership attacks find nothing in a model that has not been trained, as they must."
+        if clean
+        else "Membership attacks seem to succeed on a model that has not been trained: members and non-members differ "
+        "already as data, so the figures say too much."
+    )
+    return [_claim("membership", text, clean, [outcome for outcome, _ in answers])]
+
+
+def _reconstruction(results: Results) -> list[Claim]:
+    """Population records in place of the reconstructions, counted by the same rule."""
+    guessed = _guesses(results, "reconstruction")
+    if not guessed:
+        return []
+    worst = max(measurement.floor or 0.0 for _, measurement in guessed)
+    clean = worst <= rule.SHARE_S0
+    verdict = "as few as they must" if clean else "too many, so the rule takes chance for recovery"
+    text = f"Records that are not behind an update count as recovered in {percent(worst)} of cases, {verdict}."
+    return [_claim("reconstruction", text, clean, [outcome for outcome, _ in guessed])]
+
+
+def _labels(results: Results) -> list[Claim]:
+    """A blind guess of labels is stated beside each result, and results count only above it."""
+    guessed = _guesses(results, "attribute")
+    if not guessed:
+        return []
+    rates = listed(sorted({percent(measurement.floor or 0.0) for _, measurement in guessed}))
+    text = f"A blind guess of the labels is right in {rates} of cases; only results above it count."
+    return [_claim("attribute", text, True, [outcome for outcome, _ in guessed])]
+
+
+def _guesses(results: Results, attack_class: str) -> list[tuple[Outcome, Measurement]]:
+    return [
+        (outcome, measurement)
+        for outcome in results.outcomes
+        if is_measured(outcome) and outcome.attack_class == attack_class
+        for measurement in outcome.measurements
+        if measurement.metric == _GUESSED[attack_class] and measurement.floor is not None
+    ]
+
+
+def _claim(attack_class: str, text: str, clean: bool, outcomes: list[Outcome]) -> Claim:
+    return Claim(
+        id=f"measured:controls:{attack_class}",
+        kind=ClaimKind.MEASUREMENT,
+        sentence=text,
+        evidence_kind="negative_controls",
+        supports=clean,
+        evidence=tuple(dict.fromkeys(outcome.key for outcome in outcomes)),
+    )
