@@ -55,12 +55,12 @@ def refuse_mixing(settings: AuditSettings, seen: Probe, where: str) -> None:
 
 def _records(records: Mapping[str, Records]) -> Iterator[str]:
     nonmembers = len(records["nonmembers"])
-    for rate, needed in _NEEDED.items():
-        if nonmembers < needed:
-            yield (
-                f"{nonmembers:,} non-members are too few to claim a true-positive rate at a false-positive rate of "
-                f"{rate:.1%}: at least {needed:,} are needed"
-            )
+    lacking = [f"{rate:.1%} needs {needed:,}" for rate, needed in _NEEDED.items() if nonmembers < needed]
+    if lacking:
+        yield (
+            f"{nonmembers:,} non-members are too few for claims of membership at low false-positive rates: "
+            f"{' and '.join(lacking)}"
+        )
 
 
 def _classes(shared: SharedModel, members: Records) -> Iterator[str]:
