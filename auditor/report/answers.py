@@ -140,8 +140,7 @@ def overall(findings: Sequence[Finding], words: Strings) -> str:
         for status in sorted(FindingStatus, key=WEIGHT.__getitem__)
         if counts[status]
     ]
-    listed = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
-    return words.plain("overall.sentence", total=number(len(findings)), parts=listed)
+    return words.plain("overall.sentence", total=number(len(findings)), parts=", ".join(parts))
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,9 @@ def sentence_case(text: str) -> str:
     text = text.strip()
     if not text:
         return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+    head = text.split(maxsplit=1)[0]
+    word = head.isascii() and "_" not in head and "." not in head.rstrip(".") and "/" not in head
+    return (text[0].upper() + text[1:] if word else text) + ("" if text[-1] in ".!?" else ".")
 
 
 def by_weight(findings: Sequence[Finding]) -> list[Finding]:

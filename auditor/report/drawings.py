@@ -15,7 +15,7 @@ from auditor.report.figures.controls import draw_controls
 from auditor.report.figures.epsilon import EpsilonWords, draw_epsilon
 from auditor.report.figures.risk import RiskMark, RiskWords, draw_risk
 from auditor.report.figures.roc import Curve, RocWords, draw_roc
-from auditor.report.figures.shares import ShareRow, ShareWords, draw_shares
+from auditor.report.figures.shares import ShareRow, draw_shares
 from auditor.report.formatting import Rounding, measured, number, percent, quantity
 from auditor.report.load import Evidence
 from auditor.report.strings import Strings
@@ -95,7 +95,7 @@ def _roc(name: str, part: list[tuple[Outcome, np.ndarray]], results: Results, wo
         alt=words.plain("results.roc_alt", count=number(len(part)), parts=parts),
         wide=wide,
         narrow=narrow,
-        table=Table(tuple(words.get("results.roc_columns")), rows),
+        table=Table(tuple(words.get("results.roc_columns")), rows, (28, 17, 21, 20, 14)),
     )
 
 
@@ -144,8 +144,7 @@ def _shares(name: str, part: list[tuple[Outcome, Measurement]], results: Results
                 "–" if limit is None else quantity(limit, m.unit),
             )
         )
-    text = ShareWords(x_axis=words.plain("results.shares_x"), floor="", limit="")
-    wide, narrow = draw_shares(name, rows, text)
+    wide, narrow = draw_shares(name, rows, words.plain("results.shares_x"))
     parts = " ".join(
         words.plain(
             "results.shares_part", label=row[0], value=row[1], low=row[2].split(" to ")[0], high=row[2].split(" to ")[1]
@@ -159,7 +158,7 @@ def _shares(name: str, part: list[tuple[Outcome, Measurement]], results: Results
         alt=words.plain("results.shares_alt", count=number(len(rows)), parts=parts),
         wide=wide,
         narrow=narrow,
-        table=Table(tuple(words.get("results.shares_columns")), tuple(table)),
+        table=Table(tuple(words.get("results.shares_columns")), tuple(table), (48, 10, 19, 12, 11)),
     )
 
 
@@ -197,6 +196,7 @@ def epsilon_figure(results: Results, words: Strings) -> Figure | None:
         table=Table(
             tuple(words.get("privacy.figure_columns")),
             tuple((number(r.round), _down(r.lower), _up(r.upper)) for r in kept),
+            (34, 33, 33),
         ),
     )
 
@@ -244,7 +244,7 @@ def risk_figure(results: Results, words: Strings) -> Figure | None:
         alt=words.plain("risk.alt", parts=parts),
         wide=wide,
         narrow=narrow,
-        table=Table(columns, rows),
+        table=Table(columns, rows, (8, 38, 24, 16, 14)),
     )
 
 
@@ -280,7 +280,7 @@ def controls_figure(results: Results, words: Strings) -> Figure | None:
         alt=words.plain("controls.alt", parts=parts),
         wide=wide,
         narrow=narrow,
-        table=Table(tuple(words.get("controls.columns")), rows),
+        table=Table(tuple(words.get("controls.columns")), rows, (50, 32, 18)),
     )
 
 

@@ -1,6 +1,6 @@
 """Data that the templates of the sections need beyond the results themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,9 +96,9 @@ def metrics_used(results: Results, words: Strings) -> list[Measurement]:
     return list(seen.values())
 
 
-def settings_rows(results: Results, *groups: str) -> list[SettingRow]:
-    """The settings of ``groups`` (all where none is given), one row per value, without the empty ones."""
-    chosen = {k: v for k, v in results.settings.items() if not groups or k in groups}
+def settings_rows(results: Results, *, only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[SettingRow]:
+    """The settings of the groups ``only`` (all where none is given), one row per value, without the empty ones."""
+    chosen = {k: v for k, v in results.settings.items() if (not only or k in only) and k not in skip}
     return [
         SettingRow(path, _value(value), isinstance(value, str) and not _is_choice(value), _place(results, path))
         for path, value in _flat(chosen)

@@ -74,10 +74,11 @@ _RC: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Table:
-    """The data of a figure, for readers who do not see it."""
+    """The data of a figure, for readers who do not see it; ``widths`` are percentages."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    widths: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -40,15 +40,9 @@ def draw_roc(name: str, curves: Sequence[Curve], cap: Array | None, words: RocWo
         _frame(axes, floor, words)
         axes.plot([floor, 1], [floor, 1], color=canvas.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.annotate(
-            words.guessing,
-            (np.sqrt(floor), np.sqrt(floor)),
-            xytext=(2, -3),
-            textcoords="offset points",
-            ha="left",
-            va="top",
-            color=canvas.MUTED,
-            fontsize=8,
-        )
+            words.guessing, (1, floor**0.1), xytext=(-3, -9), textcoords="offset points", ha="right", va="top",
+            color=canvas.MUTED, fontsize=8,
+        ).set_in_layout(False)  # fmt: skip
         if cap is not None:
             _cap(axes, cap, floor, words.cap)
         for index, curve in enumerate(curves):
@@ -83,8 +77,10 @@ def _cap(axes: Any, cap: Array, floor: float, label: str) -> None:
     if not len(rows):
         return
     axes.plot(rows[:, 0], rows[:, 1], color=canvas.INK, linewidth=1.1, linestyle=(0, (1, 1.4)))
-    at = rows[len(rows) // 5]
-    axes.annotate(label, (at[0], at[1]), xytext=(0, 5), textcoords="offset points", ha="left", va="bottom", fontsize=8)
+    middle = rows[int(np.argmin(np.abs(np.log(rows[:, 1]) - 0.35 * np.log(floor))))]
+    axes.annotate(
+        label, (middle[0], middle[1]), xytext=(-5, 1), textcoords="offset points", ha="right", va="bottom", fontsize=8
+    ).set_in_layout(False)
 
 
 def _curve(axes: Any, rows: Array, floor: float, colour: str) -> None:
@@ -110,4 +106,4 @@ def _labels(axes: Any, curves: Sequence[Curve], floor: float) -> None:
         axes.plot([x], [height], marker="o", markersize=3.2, color=colour, linestyle="none", zorder=5 + rank)
         axes.annotate(
             curve.label, (x, y), xytext=(4, 0), textcoords="offset points", va="center", ha="left", fontsize=8
-        )
+        ).set_in_layout(False)

@@ -8,7 +8,10 @@ from typing import Any
 from auditor.report.figures import canvas
 from auditor.report.formatting import percent
 
-WIDE_CHARS, NARROW_CHARS = 100, 54
+LINE_MM = 3.7
+BAR_MM = 7.5
+FRAME_MM = 15.0
+WIDE_CHARS, NARROW_CHARS = 105, 56
 
 
 @dataclass(frozen=True)
@@ -23,54 +26,48 @@ class ShareRow:
     limit: float | None
 
 
-@dataclass(frozen=True)
-class ShareWords:
-    """The texts on the figure."""
-
-    x_axis: str
-    floor: str
-    limit: str
-
-
-def draw_shares(name: str, rows: Sequence[ShareRow], words: ShareWords) -> tuple[str, str]:
-    """Both widths of the figure; the label stands above its row, so that it may be long."""
-    lines = [sum(_wrap(row.label, width).count("\n") + 1 for row in rows) for width in (WIDE_CHARS, NARROW_CHARS)]
-    wide, narrow = (14.0 + 9.0 * len(rows) + 3.6 * count for count in lines)
+def draw_shares(name: str, rows: Sequence[ShareRow], x_axis: str) -> tuple[str, str]:
+    """Both widths of the figure; each label stands above its bar, so that it may be long."""
 
     def draw_on(drawing: Any, width_mm: float) -> None:
         axes = drawing.subplots()
+        labels = _labels(rows, width_mm)
         axes.set_xlim(0, 1)
-        axes.set_ylim(len(rows) - 0.35, -0.75)
+        axes.set_ylim(_height(labels), 0)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
         axes.set_xticks(ticks, labels=[percent(tick) for tick in ticks])
         axes.grid(True, axis="x")
         axes.set_axisbelow(True)
-        axes.set_xlabel(words.x_axis)
-        for index, row in enumerate(rows):
-            _row(axes, index, row, NARROW_CHARS if width_mm < canvas.WIDE_MM else WIDE_CHARS)
+        axes.set_xlabel(x_axis)
+        top = 0.0
+        for row, label in zip(rows, labels, strict=True):
+            text_mm = LINE_MM * len(label)
+            axes.text(0, top + 1, "\n".join(label), va="top", fontsize=8, bbox=_PLATE).set_in_layout(False)
+            _bar(axes, top + text_mm + BAR_MM / 2, row)
+            top += text_mm + BAR_MM
 
-    return canvas.draw(name, draw_on, heights_mm=(wide, narrow))
+    heights = [FRAME_MM + _height(_labels(rows, width)) for width in (canvas.WIDE_MM, canvas.NARROW_MM)]
+    return canvas.draw(name, draw_on, heights_mm=(heights[0], heights[1]))
 
 
-def _row(axes: Any, y: int, row: ShareRow, width: int) -> None:
+_PLATE = {"facecolor": canvas.PAPER, "edgecolor": "none", "pad": 0.6}
+
+
+def _labels(rows: Sequence[ShareRow], width_mm: float) -> list[list[str]]:
+    width = WIDE_CHARS if width_mm >= canvas.WIDE_MM else NARROW_CHARS
+    return [textwrap.wrap(row.label, width) or [row.label] for row in rows]
+
+
+def _height(labels: Sequence[Sequence[str]]) -> float:
+    return sum(LINE_MM * len(label) + BAR_MM for label in labels)
+
+
+def _bar(axes: Any, y: float, row: ShareRow) -> None:
     axes.plot([row.low, row.high], [y, y], color=canvas.BLUE, linewidth=2.2, solid_capstyle="butt", alpha=0.55)
-    axes.plot([row.value], [y], marker="o", markersize=4.5, color=canvas.BLUE, linestyle="none")
-    axes.annotate(
-        _wrap(row.label, width),
-        (0, y),
-        xytext=(0, 7),
-        textcoords="offset points",
-        va="bottom",
-        ha="left",
-        fontsize=8,
-    ).set_in_layout(False)
+    axes.plot([row.value], [y], marker="o", markersize=4.5, color=canvas.BLUE, linestyle="none", clip_on=False)
     if row.floor is not None:
-        axes.plot([row.floor] * 2, [y - 0.17, y + 0.17], color=canvas.MUTED, linewidth=1.1, linestyle=(0, (1.5, 1)))
+        axes.plot([row.floor] * 2, [y - 1.9, y + 1.9], color=canvas.INK, linewidth=1.2, linestyle=(0, (1.5, 1)))
     if row.limit is not None:
-        axes.plot([row.limit] * 2, [y - 0.17, y + 0.17], color=canvas.VERMILLION, linewidth=1.4)
-
-
-def _wrap(label: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(label, width, break_long_words=True)) or label
+        axes.plot([row.limit] * 2, [y - 1.9, y + 1.9], color=canvas.VERMILLION, linewidth=1.5)
