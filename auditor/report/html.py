@@ -99,7 +99,7 @@ def _environment(words: Strings, *, printed: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(_filters(words))
+    environment.filters.update(_filters(words, printed=printed))
     environment.globals.update(
         t=words.html,
         raw=words.get,
@@ -113,7 +113,7 @@ def _environment(words: Strings, *, printed: bool) -> Environment:
     return environment
 
 
-def _filters(words: Strings) -> dict[str, Callable[..., Any]]:
+def _filters(words: Strings, *, printed: bool) -> dict[str, Callable[..., Any]]:
     return {
         "number": formatting.number,
         "pct": formatting.percent,
@@ -125,7 +125,7 @@ def _filters(words: Strings) -> dict[str, Callable[..., Any]]:
         "law": lambda text: Markup('<span class="law">{}</span>').format(text),
         "cite": lambda text: Markup("<cite>{}</cite>").format(text),
         "sentence": describe.sentence_case,
-        "breakable": _breakable,
+        "breakable": lambda text: _breakable(text, "&#8203;" if printed else "<wbr>"),
     }
 
 
@@ -168,10 +168,10 @@ def _marker(words: Strings) -> Callable[..., Markup]:
     return mark
 
 
-def _breakable(text: str) -> Markup:
-    """Let long names break after their separators."""
-    pieces = re.split(r"(?<=[./:@_\-])", text)
-    return Markup("<wbr>").join(escape(piece) for piece in pieces)
+def _breakable(text: str, chance: str) -> Markup:
+    """Let long names break after their separators; ``chance`` is the markup of a possible break."""
+    pieces = re.split(r"(?<=[./:@_\-])(?=.)", text)
+    return Markup(chance).join(escape(piece) for piece in pieces)
 
 
 def _inline(figure: Figure, *, printed: bool) -> str:
