@@ -38,7 +38,7 @@ def numeric_environment(device: str) -> dict[str, str]:
         hardware = torch.cuda.get_device_name(device)
     else:
         hardware = f"{device} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    return {"torch": torch.__version__, "device": hardware, "precision": "float32", "threads": str(THREADS)}
+    return {"torch": str(torch.__version__), "device": hardware, "precision": "float32", "threads": str(THREADS)}
 
 
 def described_environment(device: str, executor: str) -> dict[str, str]:

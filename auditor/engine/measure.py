@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from auditor.engine.work import Work
 from auditor.metrics.labels import measure_labels
 from auditor.metrics.membership import measure_membership
 from auditor.metrics.reconstruction import measure_reconstruction
+from auditor.metrics.shift import BlindBaseline, blind_baseline
 from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
 from auditor.store.journal import JournalEntry, UnitStatus
 from auditor.store.run_directory import RunDirectory
@@ -196,8 +198,26 @@ class Measurer:
     def _membership(self, row: PlannedAttack, scores: MembershipScores) -> Measured:
         self._keep_scores(row, scores)
         measures = measure_membership(scores, self._game.is_member)
-        roc = self._directory.write_array(f"roc:{row.key}", measures.roc)
-        return Measured(measures.measurements, (roc.model_copy(update={"name": "roc"}),), measures.warnings)
+        roc = self._directory.write_array("roc", measures.roc)
+        measurements = tuple(map(self._with_floor, measures.measurements))
+        return Measured(measurements, (roc,), (*measures.warnings, self._blind.sentence))
+
+    @cached_property
+    def _blind(self) -> BlindBaseline:
+        """What can be told without the model: once for all membership attacks."""
+        seed = derive_seed(self._seed, "blind baseline")
+        return blind_baseline(self._target.members, self._target.nonmembers, seed=seed)
+
+    def _with_floor(self, found: Measurement) -> Measurement:
+        """Where the samples differ by themselves, that difference is the floor, not a guess."""
+        if not self._blind.shifted:
+            return found
+        same = next((m for m in self._blind.measures.measurements if m.key == found.key), None)
+        if same is None or same.value is None or same.value <= (found.floor or 0.0):
+            return found
+        return found.model_copy(
+            update={"floor": same.value, "floor_is": "telling the two samples apart without the model"}
+        )
 
     def _keep_scores(self, row: PlannedAttack, scores: MembershipScores) -> None:
         """For the assessor: scores by position among the candidates, with the truth."""

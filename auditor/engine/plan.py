@@ -9,7 +9,7 @@ from auditor.attacks.registry import AttackEntry, available
 from auditor.config.document import AuditDocument
 from auditor.config.load import load_scenario
 from auditor.config.scenario import Scenario
-from auditor.config.settings import BudgetSettings
+from auditor.config.settings import BudgetSettings, FederationSettings
 from auditor.core.grants import Grant
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.shape import ModelState, TargetShape
@@ -119,7 +119,8 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
     settings = document.settings
     scenarios = tuple(load_scenario(name, relative_to=document.folder) for name in dict.fromkeys(settings.scenarios))
     installed = available()
-    planner = _Planner(settings.budget, target.model.shape, speed, installed, attack_parameters(document, installed))
+    parameters = attack_parameters(document, installed)
+    planner = _Planner(settings.budget, settings.federation, target.model.shape, speed, installed, parameters)
     grants = {s.name: effective_grants(s.grants, settings.federation, settings.privacy) for s in scenarios}
     rows = [
         row
@@ -144,6 +145,7 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
 @dataclass(frozen=True)
 class _Planner:
     budget: BudgetSettings
+    federation: FederationSettings
     shape: TargetShape
     speed: Speed
     installed: Mapping[str, AttackEntry]
@@ -158,6 +160,7 @@ class _Planner:
         attack = entry.attack(self.parameters[name])
         reasons = [*_unmet(attack, scenario, grants, self.shape), *attack.unmet(self.shape)]
         view = _view(attack, grants.granted)
+        reasons += _unanswerable(attack, view, self.shape)
         if not view and not reasons:
             seen = " or ".join(sorted(kind.__name__ for kind in attack.observes))
             reasons = [f"reads {seen}; scenario '{scenario}' shows neither"]
@@ -183,14 +186,21 @@ class _Planner:
         )
 
     def _updates(self, cost: Cost, view: str) -> int:
-        """Enough updates for a narrow interval where they cost little; the rule does not depend on the machine."""
+        """Enough updates for a narrow interval where they cost little; the rule does not depend on the machine.
+
+        Where an update holds all records of its clients, no client is seen twice: repeats would count a record as
+        several.
+        """
+        clients = max(1, self.shape.aggregated_clients) if view == "aggregate" else 1
+        whole = self.federation.algorithm != "fedsgd"
+        distinct = max(1, self.federation.clients // clients) if whole else MANY_RECORDS
         if self.budget.updates is not None:
-            return self.budget.updates
+            return min(self.budget.updates, distinct)
         if cost.gradient_evaluations > CHEAP:
-            return FEW_UPDATES
-        behind = self.shape.records_per_update * (self.shape.aggregated_clients if view == "aggregate" else 1)
-        fits = _UPDATE_BYTES // (4 * max(self.shape.parameters, 1))
-        return max(FEW_UPDATES, min(-(-MANY_RECORDS // max(behind, 1)), fits, MANY_RECORDS))
+            return min(FEW_UPDATES, distinct)
+        wanted = -(-MANY_RECORDS // max(1, self.shape.records_per_update * clients))
+        fits = _UPDATE_BYTES // (4 * max(1, self.shape.parameters))
+        return min(max(FEW_UPDATES, min(wanted, fits)), distinct)
 
 
 _UPDATES = ("client", "aggregate")
@@ -206,6 +216,16 @@ def _view(attack: Attack, granted: frozenset[Grant]) -> str:
     """The most telling observation that the attack reads and the scenario shows."""
     found = (view for view, kind, grant in _VIEWS if kind in attack.observes and grant in granted)
     return next(found, "")
+
+
+def _unanswerable(attack: Attack, view: str, shape: TargetShape) -> list[str]:
+    """Reasons from the sample data."""
+    reasons = []
+    if view == "queries" and not (shape.members and shape.nonmembers):
+        reasons.append("needs records that trained the model and records that did not; target.data has no such splits")
+    if Grant.POPULATION_DATA in attack.needs.grants and not shape.population:
+        reasons.append("needs other records of the same kind; target.data has no population split")
+    return reasons
 
 
 def _unmet(attack: Attack, scenario: str, grants: EffectiveGrants, shape: TargetShape) -> list[str]:
