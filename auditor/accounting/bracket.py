@@ -1,0 +1,188 @@
+"""Epsilon of a composition with a proved lower and upper bound.
+
+The two bounds come from the two discretisations of `discretise`, composed by `tilted`; the grid is halved until
+they are close enough or the largest grid is reached.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from auditor.accounting.discretise import Bounds, discretise
+from auditor.accounting.saddle import Aim, Event, aim, aim_at, coarse
+from auditor.accounting.tilted import EXTENDED, Composed, Step, compose
+
+LARGEST_GRID = 1 << 22
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """``lower <= epsilon <= upper``.
+
+    Attributes:
+        step: Grid width used; zero for a closed form.
+        points: Size of the grid.
+        reason: Why the bracket is wider than asked for; empty where it is not.
+        seconds: Wall time.
+    """
+
+    lower: float
+    upper: float
+    step: float = 0.0
+    points: int = 0
+    reason: str = ""
+    seconds: float = 0.0
+
+    @property
+    def width(self) -> float:
+        """Upper minus lower."""
+        return self.upper - self.lower if np.isfinite(self.upper) else float("inf")
+
+
+@dataclass
+class LossEngine:
+    """Bounds epsilon of one composition in one direction.
+
+    Args:
+        events: Pairs and counts.
+        mirrored: Loss of ``Q`` against ``P`` (one unit added) instead of ``P`` against ``Q`` (removed).
+        precision: Width of the bracket aimed at, relative to epsilon.
+    """
+
+    events: Sequence[Event]
+    mirrored: bool = False
+    precision: float = 1e-4
+    largest: int = LARGEST_GRID
+
+    @property
+    def turns(self) -> int:
+        """Steps in all."""
+        return sum(event.count for event in self.events)
+
+    def epsilon(self, delta: float) -> Bracket:
+        """Bracket of epsilon at ``delta``."""
+        began = time.perf_counter()
+        tail = 1e-7 * delta / self.turns
+        picture = coarse(self.events, tail=tail, mirrored=self.mirrored)
+        target = aim(picture, delta, slack=_SLACK)
+        best = Bracket(0.0, float("inf"), reason="no grid was tried")
+        scale = self._width(target, max(abs(target.epsilon), 1e-12) * self.precision)
+        extended = False
+        for _ in range(6):
+            step, capped = self._fitted(target, scale, tail)
+            found, noisy = self._at(target, step, delta, tail, extended=extended)
+            best = _narrower(best, found)
+            wanted = max(best.upper, 1e-6) * self.precision * 2
+            if best.width <= wanted or (capped and not noisy):
+                break
+            if noisy and EXTENDED and not extended:
+                extended = True
+                continue
+            scale = step * max(0.1, 0.8 * min(1.0, np.sqrt(wanted / best.width)))
+        reason = "" if best.width <= _allowed(best.upper) else f"largest grid of {self.largest} points reached"
+        seconds = time.perf_counter() - began
+        return Bracket(best.lower, best.upper, best.step, best.points, reason, seconds)
+
+    def upper_loss(self, delta: float, tilts: Sequence[float]) -> list[Composed]:
+        """Dominating composed losses at several tilts, on the grid that ``delta`` needs."""
+        tail = 1e-7 * delta / self.turns
+        picture = coarse(self.events, tail=tail, mirrored=self.mirrored)
+        target = aim(picture, delta, slack=_SLACK)
+        found = []
+        for tilt in tilts:
+            around = aim_at(picture, tilt, slack=1e-14)
+            step, _ = self._fitted(around, self._width(target, abs(target.epsilon) * 4 * self.precision), tail)
+            parts = self._bounds(step, tail, -np.inf)
+            steps = [Step(part.upper, event.count) for part, event in zip(parts, self.events, strict=True)]
+            found.append(compose(steps, tilt, around.window, chernoff=around.chernoff))
+        return found
+
+    def _width(self, target: Aim, wanted: float) -> float:
+        """Grid width whose second-order error, ``T (1 + tilt) h^2 / 8``, is ``wanted``."""
+        return float(np.sqrt(8 * wanted / (self.turns * (1 + target.tilt))))
+
+    def _fitted(self, target: Aim, step: float, tail: float) -> tuple[float, bool]:
+        """The grid width, or the smallest one that the largest grid allows."""
+        span = target.window.high - target.window.low
+        for event in set(self.events):
+            support = event.pair.support(tail)
+            low, high = (-support.high, -support.low) if self.mirrored else support
+            span = max(span, (high - max(low, target.floor)) / 2)
+        smallest = span / self.largest
+        return max(step, smallest), step < smallest
+
+    def _bounds(self, step: float, tail: float, floor: float) -> list[Bounds]:
+        made = {
+            pair: discretise(pair, step, tail=tail, mirrored=self.mirrored, floor=floor)
+            for pair in {event.pair for event in self.events}
+        }
+        return [made[event.pair] for event in self.events]
+
+    def _at(self, target: Aim, step: float, delta: float, tail: float, *, extended: bool) -> tuple[Bracket, bool]:
+        """Bracket on one grid, and whether rounding makes up much of its width."""
+        parts = self._bounds(step, tail, target.floor)
+        counts = [event.count for event in self.events]
+        uppers = [Step(part.upper, count) for part, count in zip(parts, counts, strict=True)]
+        lowers = [Step(part.lower, count) for part, count in zip(parts, counts, strict=True)]
+        above, below = (
+            compose(steps, target.tilt, target.window, chernoff=target.chernoff, extended=extended)
+            for steps in (uppers, lowers)
+        )
+        upper = _epsilon(above, delta, upper=True)
+        exact = _epsilon(replace(above, rounding=0.0), delta, upper=True)
+        noisy = not upper - exact <= 0.25 * self.precision * max(exact, 1e-6)
+        lower = _epsilon(below, delta, upper=False)
+        return Bracket(max(lower, 0.0), max(upper, 0.0), step, len(above.mass)), noisy
+
+
+def _allowed(epsilon: float) -> float:
+    return max(1e-3 * epsilon, 1e-4)
+
+
+def _narrower(one: Bracket, other: Bracket) -> Bracket:
+    lower, upper = max(one.lower, other.lower), min(one.upper, other.upper)
+    return Bracket(lower, upper, other.step, other.points)
+
+
+def _epsilon(composed: Composed, delta: float, *, upper: bool) -> float:
+    """The epsilon at which delta's bound crosses ``delta``; infinite, or zero, where the window does not show it.
+
+    ``delta(epsilon) = infinity + sum_{l > epsilon} p(l) (1 - e^{epsilon - l})``, in units of
+    ``exp(log_norm - tilt * middle)`` so that nothing overflows.
+    """
+    losses = composed.losses
+    middle = float(losses[0] + losses[-1]) / 2
+    mass = composed.mass
+    mass = mass + composed.rounding if upper else np.maximum(mass - composed.rounding, 0.0)
+    away = losses - middle
+    with np.errstate(over="ignore", invalid="ignore"):
+        down = np.exp(-composed.tilt * away)
+        total = np.cumsum((mass * down)[::-1])[::-1]
+        shrunk = np.cumsum((mass * down * np.exp(-away))[::-1])[::-1]
+        scale = composed.log_norm - composed.tilt * middle
+        if upper:
+            wanted = (delta - composed.infinity - composed.above) * np.exp(-scale) / (1 + composed.relative)
+            extra = np.zeros_like(losses)
+        else:
+            wanted = delta * np.exp(-scale) * (1 + composed.relative)
+            extra = composed.wrapped * down
+        beyond = np.append(total[1:], 0.0)
+        beyond_shrunk = np.append(shrunk[1:], 0.0)
+        deltas = beyond - np.exp(away) * beyond_shrunk - extra
+        if wanted <= 0:
+            return float("inf")
+        crossed = np.flatnonzero(deltas >= wanted)
+        if len(crossed) == 0:
+            return float(losses[0]) if upper else float("-inf")
+        last = int(crossed[-1])
+        if last == len(losses) - 1:
+            return float("inf") if upper else float(losses[last])
+        if not upper:
+            wanted = wanted + extra[last]
+        ratio = (beyond[last] - wanted) / beyond_shrunk[last]
+        exact = middle + np.log(ratio) if ratio > 0 else losses[last + 1 if upper else last]
+        found = float(np.clip(exact, losses[last], losses[last + 1]))
+        return found + (1e-14 if upper else -1e-14) * (1 + abs(middle))

@@ -1,0 +1,157 @@
+"""Where to look: tilt, window and grid width for a sought delta, from a coarse picture of the losses.
+
+Nothing here enters a bound. A poor choice makes a bracket wide, never wrong.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize, special
+
+from auditor.accounting.arrays import Floats
+from auditor.accounting.pairs import LossPair
+from auditor.accounting.tilted import Window
+
+
+class Event(NamedTuple):
+    """A dominating pair and how often it is composed."""
+
+    pair: LossPair
+    count: int
+
+
+class Cumulants(NamedTuple):
+    """The cumulant generating function of the composed loss and two derivatives."""
+
+    value: float
+    mean: float
+    variance: float
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """Losses of every event on a few cells.
+
+    Attributes:
+        counts: Shape ``(events,)``.
+        losses: Shape ``(events, cells)``.
+        logs: Logarithm of the masses, same shape; minus infinity for padding.
+    """
+
+    counts: Floats
+    losses: Floats
+    logs: Floats
+
+    def cumulants(self, tilt: float) -> Cumulants:
+        """Of the composition, at ``tilt``."""
+        weights = self.logs + tilt * self.losses
+        norms = special.logsumexp(weights, axis=1)
+        shares = np.exp(weights - norms[:, None])
+        means = (shares * self.losses).sum(axis=1)
+        variances = (shares * (self.losses - means[:, None]) ** 2).sum(axis=1)
+        return Cumulants(
+            float(self.counts @ norms), float(self.counts @ means), float(max(self.counts @ variances, 1e-300))
+        )
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Where the epsilon of a delta is expected.
+
+    Attributes:
+        tilt: Tilt that makes it the mean.
+        epsilon: Expected epsilon.
+        spread: Standard deviation of the tilted loss.
+        window: Losses to cover.
+        chernoff: Further tilts, up and down, that bound what is outside.
+        floor: Losses of one step below it hardly matter.
+    """
+
+    tilt: float
+    epsilon: float
+    spread: float
+    window: Window
+    chernoff: tuple[float, float]
+    floor: float
+
+
+def coarse(events: Sequence[Event], *, tail: float, mirrored: bool) -> Coarse:
+    """Losses of every event on cells that follow its mass."""
+    cells = 1200 if len(events) <= 50 else 300
+    rows = [_row(event.pair, cells, tail, mirrored=mirrored) for event in events]
+    width = max(len(row[0]) for row in rows)
+    losses = np.zeros((len(rows), width))
+    logs = np.full((len(rows), width), -np.inf)
+    for index, (loss, log) in enumerate(rows):
+        losses[index, : len(loss)] = loss
+        logs[index, : len(log)] = log
+    return Coarse(np.array([float(event.count) for event in events]), losses, logs)
+
+
+def _row(pair: LossPair, cells: int, tail: float, *, mirrored: bool) -> tuple[Floats, Floats]:
+    masses = pair.cells(pair.nodes(cells, tail))
+    known = (masses.p > 0) & (masses.q > 0)
+    p, q = np.log(masses.p[known]), np.log(masses.q[known])
+    return (q - p, q) if mirrored else (p - q, p)
+
+
+def aim(picture: Coarse, delta: float, *, slack: float) -> Aim:
+    """Saddle point of ``delta`` and the window that holds all but ``slack`` of the tilted loss."""
+    tilt = _solve(picture, delta)
+    return aim_at(picture, tilt, slack=slack)
+
+
+def aim_at(picture: Coarse, tilt: float, *, slack: float) -> Aim:
+    """Window and Chernoff tilts around a given tilt."""
+    at = picture.cumulants(tilt)
+    spread = float(np.sqrt(at.variance))
+    reach = -np.log(slack)
+    pulls = np.sqrt(2 * reach) / spread * np.geomspace(1e-3, 8, 28)
+    ups = [(picture.cumulants(tilt + pull).value - at.value + reach) / pull for pull in pulls]
+    downs = [-(picture.cumulants(tilt - pull).value - at.value + reach) / pull for pull in pulls]
+    up, down = int(np.nanargmin(ups)), int(np.nanargmax(downs))
+    margin = 0.02 * (ups[up] - downs[down])
+    return Aim(
+        tilt=tilt,
+        epsilon=at.mean,
+        spread=spread,
+        window=Window(downs[down] - margin, ups[up] + margin),
+        chernoff=(float(pulls[up]), float(pulls[down])),
+        floor=_floor(picture, tilt, 1e-6 * abs(at.mean) * tilt),
+    )
+
+
+def _floor(picture: Coarse, tilt: float, slack: float) -> float:
+    """The largest loss such that raising all lower ones to it moves the cumulant by at most ``slack``."""
+    negative = (picture.losses < 0) & np.isfinite(picture.logs)
+    if not negative.any() or slack <= 0:
+        return -np.inf
+    weights = (picture.counts[:, None] * np.exp(picture.logs))[negative]
+    losses = picture.losses[negative]
+    order = np.argsort(losses)
+    ranked = losses[order]
+    moved = np.cumsum(weights[order]) * np.exp(np.maximum(tilt * ranked, -700.0))
+    allowed = ranked[moved <= slack]
+    return float(allowed[-1]) if len(allowed) else -np.inf
+
+
+def _solve(picture: Coarse, delta: float) -> float:
+    """The tilt whose mean is the epsilon of ``delta``, by the first-order saddle-point formula."""
+
+    def excess(log_tilt: float) -> float:
+        tilt = float(np.exp(log_tilt))
+        at = picture.cumulants(tilt)
+        scale = tilt * np.sqrt(at.variance)
+        factor = np.log(special.erfcx(scale / np.sqrt(2)) / 2 * min(1.0, 1 / (1 + tilt)) + 1e-300)
+        return float(at.value - tilt * at.mean + factor - np.log(delta))
+
+    low, high = -16.0, 20.0
+    if excess(low) <= 0:
+        return float(np.exp(low))
+    while excess(high) > 0 and high < 40:
+        high += 4
+    if excess(high) > 0:
+        return float(np.exp(high))
+    return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-3)))
