@@ -16,14 +16,15 @@ def percent(rate: float, *, towards: str = "nearest", apart_from: float | None =
         towards: ``nearest``, or ``down`` and ``up`` for the ends of an interval, so that no rounding narrows it.
         apart_from: A limit. Digits are added until a rate that differs from it also reads differently.
     """
-    return f"{_rounded(rate * 100, towards=towards, apart_from=_scaled(apart_from))} %"
+    limit = None if apart_from is None else 100 * _exact(apart_from)
+    return f"{_rounded(100 * _exact(rate), towards=towards, apart_from=limit)} %"
 
 
 def number(value: float, *, towards: str = "nearest", apart_from: float | None = None) -> str:
     """A figure without unit, three significant digits or as many as keep it apart from a limit."""
     if math.isinf(value):
         return "infinite" if value > 0 else "minus infinity"
-    return _rounded(value, towards=towards, apart_from=apart_from)
+    return _rounded(_exact(value), towards=towards, apart_from=None if apart_from is None else _exact(apart_from))
 
 
 def one_in(rate: float) -> str:
@@ -62,22 +63,22 @@ def sentence(text: str) -> str:
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
 
 
-def _scaled(limit: float | None) -> float | None:
-    return None if limit is None else limit * 100
+def _exact(value: float) -> Decimal:
+    """The decimal that is written, not the binary fraction behind it."""
+    return Decimal(repr(float(value)))
 
 
-def _rounded(value: float, *, towards: str, apart_from: float | None) -> str:
-    if value == 0:
+def _rounded(exact: Decimal, *, towards: str, apart_from: Decimal | None) -> str:
+    if exact == 0:
         return "0"
-    exact = Decimal(repr(value))
-    for digits in range(3, 17):
-        text = _digits(exact, digits=digits, towards=towards)
-        if apart_from is None or math.isclose(value, apart_from, rel_tol=1e-12) or float(text) != apart_from:
+    for digits in range(3, 20):
+        rounded = _digits(exact, digits=digits, towards=towards)
+        if rounded != apart_from or exact == apart_from:
             break
-    return f"{Decimal(text):,f}"
+    return f"{rounded:,f}"
 
 
-def _digits(exact: Decimal, *, digits: int, towards: str) -> str:
+def _digits(exact: Decimal, *, digits: int, towards: str) -> Decimal:
     """``exact`` to ``digits`` significant digits, but never more than one decimal from 1 on at three digits."""
     last = exact.adjusted() - digits + 1
     if digits == 3 and exact.adjusted() >= 0:
@@ -85,6 +86,4 @@ def _digits(exact: Decimal, *, digits: int, towards: str) -> str:
     if digits == 3 and exact.adjusted() < 0:
         last += 1
     rounded = exact.quantize(Decimal(1).scaleb(min(last, 0)), rounding=_ROUNDINGS[towards])
-    if rounded == rounded.to_integral_value():
-        return str(rounded.to_integral_value())
-    return f"{rounded.normalize():f}"
+    return rounded.to_integral_value() if rounded == rounded.to_integral_value() else rounded.normalize()

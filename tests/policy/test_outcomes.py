@@ -1,0 +1,137 @@
+import pytest
+
+from auditor.core.findings import FindingStatus, Threshold
+from auditor.core.measurement import OutcomeStatus
+from auditor.core.shape import ModelState
+from auditor.policy.judge import judged
+from tests.results_builder import NO_PRIVACY, inversion, measurement, outcome, recovered, released, results, server
+
+
+def findings(*outcomes, **other):
+    return {f.id: f for f in judged(results(*outcomes, **other)).findings}
+
+
+KEY = "released-model:membership/lira@trained:tpr_at_fpr[fpr=0.01]"
+
+
+def test_the_sentence_holds_figure_interval_limit_and_reason():
+    found = findings(outcome(measurement(0.123, 0.101, 0.16)))[KEY]
+    assert found.status == FindingStatus.EXCEEDS
+    assert "12.3 % (95 % interval 10.1 % to 16 %)" in found.sentence
+    assert "1 in 100 of the other records" in found.sentence
+    assert "above the limit of 5 %" in found.sentence
+    assert (found.value, found.low, found.high, found.limit) == (0.123, 0.101, 0.16, 0.05)
+
+
+def test_advice_names_the_setting_its_value_and_its_place():
+    found = findings(outcome(measurement(0.123, 0.101, 0.16)))[KEY]
+    assert "federation.rounds (now 20, audit.yaml:20:3)" in found.advice
+    assert "not measured" in found.advice
+
+
+def test_within_needs_no_advice():
+    assert findings(outcome(measurement(0.02, 0.01, 0.03)))[KEY].advice == ""
+
+
+def test_a_figure_just_above_the_limit_does_not_read_as_the_limit():
+    text = findings(outcome(measurement(0.0504, 0.05001, 0.0507)))[KEY].sentence
+    assert "5.04 % (95 % interval 5.001 % to 5.1 %)" in text
+
+
+def test_a_refused_measurement_says_how_many_more_are_needed():
+    refused = measurement(None, None, None, refused="a claim at 1 in 100 needs 1,000 non-members; 300 more are needed")
+    found = findings(outcome(refused))[KEY]
+    assert found.status == FindingStatus.INCONCLUSIVE
+    assert "300 more are needed" in found.sentence
+    assert "target.data.nonmembers" in found.advice
+    assert found.value is None
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (OutcomeStatus.NOT_APPLICABLE, FindingStatus.NOT_APPLICABLE),
+        (OutcomeStatus.FAILED, FindingStatus.FAILED),
+        (OutcomeStatus.NOT_RUN, FindingStatus.NOT_RUN),
+        ("unheard-of", FindingStatus.FAILED),
+    ],
+)
+def test_an_end_without_figures_is_carried_over_with_its_reason(end, status):
+    found = findings(outcome(status=end, reasons=("needs labels.", "is for images")))
+    one = found[f"released-model:membership/lira@trained:{status.value}"]
+    assert one.status == status
+    assert "needs labels; is for images" in one.sentence
+
+
+def test_no_reason_is_said_so():
+    found = findings(outcome(status=OutcomeStatus.FAILED))
+    assert any("no reason was recorded" in f.sentence for f in found.values())
+
+
+def test_a_scenario_without_limits_is_inconclusive_and_says_so():
+    silent = released().model_copy(update={"thresholds": ()})
+    found = findings(outcome(measurement(0.5, 0.4, 0.6)), scenarios=(silent,))[KEY]
+    assert found.status == FindingStatus.INCONCLUSIVE
+    assert found.limit is None
+    assert "no limit was fixed" in found.sentence.lower()
+
+
+def test_an_unknown_scenario_has_no_limits():
+    found = findings(outcome(measurement(0.5, 0.4, 0.6)), scenarios=())
+    assert found[KEY].status == FindingStatus.INCONCLUSIVE
+
+
+def test_an_attack_without_figures_is_inconclusive():
+    found = findings(outcome())
+    assert found["released-model:membership/lira@trained:no_figure"].status == FindingStatus.INCONCLUSIVE
+
+
+def test_a_point_that_was_not_measured_is_inconclusive():
+    limits = (Threshold(metric="tpr_at_fpr[fpr=1e-4]", limit=5e-4, reason="five times chance"),)
+    found = findings(outcome(measurement()), scenarios=(released(*limits),))
+    assert found["released-model:membership/lira@trained:tpr_at_fpr[fpr=1e-4]"].status == FindingStatus.INCONCLUSIVE
+
+
+def test_every_limit_is_answered_even_where_no_attack_speaks_to_it():
+    found = findings(outcome(measurement()))
+    assert found["honest-server:limit:recovered_share"].status == FindingStatus.NOT_RUN
+    assert not any(key.startswith("released-model:limit") for key in found)
+
+
+def test_every_outcome_yields_a_finding():
+    ends = [s for name, s in vars(OutcomeStatus).items() if name.isupper()]
+    assert len(ends) == 4
+    planned = [
+        outcome(*([measurement()] if end == "measured" else []), status=end, attack=f"a/{i}", state=state)
+        for i, end in enumerate(ends)
+        for state in (None, *ModelState)
+    ]
+    made = judged(results(*planned)).findings
+    assert {o.key for o in planned} <= {f.outcome for f in made}
+    assert len({f.id for f in made}) == len(made), "ids are unique"
+
+
+def test_a_clean_negative_control_is_within_and_a_dirty_one_is_a_failed_test():
+    limit = "released-model:membership/lira@initial:tpr_at_fpr[fpr=0.01]"
+    clean = findings(outcome(measurement(0.01, 0.005, 0.02), state=ModelState.INITIAL))[limit]
+    assert (clean.status, clean.limit) == (FindingStatus.WITHIN, 0.01)
+    dirty = findings(outcome(measurement(0.2, 0.15, 0.25), state=ModelState.INITIAL))[limit]
+    assert dirty.status == FindingStatus.FAILED
+    assert "target.data" in dirty.advice
+
+
+def test_reconstruction_says_what_chance_gives():
+    found = findings(inversion(recovered(0.4, 0.3, 0.5, n_of="records in 8 updates")))
+    text = found["honest-server:inversion/gradient-matching@trained:recovered_share"].sentence
+    assert "without the attack the figure is 1 % (decoys)" in text
+    assert "64 records in 8 updates" in text
+
+
+def test_nothing_planned_leaves_limits_unanswered_and_accounting_stated():
+    made = judged(results(accounting=NO_PRIVACY, scenarios=(released(), server())))
+    assert [f.status for f in made.findings] == [
+        FindingStatus.NOT_RUN,
+        FindingStatus.NOT_RUN,
+        FindingStatus.NOT_APPLICABLE,
+    ]
+    assert made.risks == ()
