@@ -1,10 +1,12 @@
 """What the federation releases to an adversary."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from auditor.observations.model import LocalTraining, Privatisation, State
+from auditor.observations.records import Records
 
 
 @dataclass(frozen=True)
@@ -76,4 +78,48 @@ class Queries:
     labels: Tensor
 
 
-Observation = ClientUpdate | Aggregate | Weights | Queries
+@dataclass(frozen=True)
+class RoundView:
+    """One round as the server keeps it.
+
+    Attributes:
+        round: Federated round (0-based).
+        before: State that every client of the round received.
+        updates: What each client sent, by its number: weights after minus weights before, as released. Empty under
+            secure aggregation.
+        cohort: Numbers of the clients that took part.
+        aggregate: Record-weighted mean of the updates.
+    """
+
+    round: int
+    before: State
+    updates: Mapping[int, State]
+    cohort: tuple[int, ...]
+    aggregate: State
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """A log of rounds, and the records that its keeper asks about.
+
+    Attributes:
+        rounds: In order.
+        candidates: The records in question; which of them the client holds is not said.
+        client: The client they are asked about; None = any client.
+        local: The clients' recipe.
+        privatisation: What the mechanism did to each update (or to the aggregate, under secure aggregation).
+    """
+
+    rounds: tuple[RoundView, ...]
+    candidates: Records
+    client: int | None
+    local: LocalTraining
+    privatisation: Privatisation = Privatisation()
+
+    @property
+    def clients(self) -> tuple[int, ...]:
+        """Numbers of all clients that ever took part, in order."""
+        return tuple(sorted({client for view in self.rounds for client in view.cohort}))
+
+
+Observation = ClientUpdate | Aggregate | Weights | Queries | Rounds
