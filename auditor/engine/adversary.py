@@ -103,11 +103,16 @@ def run_attack(
     deadline = None if seconds_left is None else time.monotonic() + max(seconds_left, 0.0)
     context = RunContext(device=device, seed=seed, deadline=deadline)
     output = attack.run(seen, known, context)
-    _check(output, candidates=candidates, input_shape=known.model.shape.input_shape)
+    check_output(output, candidates=candidates, input_shape=known.model.shape.input_shape)
     return Attacked(output, context.out_of_time)
 
 
-def _check(output: AttackOutput, *, candidates: int, input_shape: tuple[int, ...]) -> None:
+def check_output(output: AttackOutput, *, candidates: int, input_shape: tuple[int, ...]) -> None:
+    """Refuse an output that no metric can read.
+
+    Raises:
+        AttackFailed: with the reason to print.
+    """
     match output:
         case MembershipScores(scores=scores):
             if scores.shape != (candidates,):

@@ -121,6 +121,7 @@ def _scenarios(plan: Plan) -> tuple[ScenarioSummary, ...]:
                 thresholds=scenario.thresholds,
                 access=scenario.access,
                 knowledge=scenario.knowledge,
+                control=scenario.control,
             )
         )
     return tuple(summaries)

@@ -49,12 +49,14 @@ class Ended:
     Attributes:
         outputs: With the index of the observation that each belongs to.
         notes: Sentences of the attack and of the engine.
+        cut: The time budget ended every one of them early.
     """
 
     outputs: Mapping[int, AttackOutput]
     entries: tuple[JournalEntry, ...]
     iterations: int
     notes: tuple[str, ...]
+    cut: bool
 
 
 class Measurer:
@@ -105,6 +107,7 @@ class Measurer:
                 "observations": len(ended.outputs),
                 "effort": self._effort(row, ended),
                 "notes": (*ended.notes, *measured.notes),
+                "cut_short": ended.cut,
             }
         )
 
@@ -121,6 +124,7 @@ class Measurer:
             title=attack.title if attack else "",
             paper=attack.paper if attack else "",
             attack_class=attack.attack_class if attack else "",
+            control="positive" if row.control else "",
         )
 
     # How the units ended
@@ -150,7 +154,8 @@ class Measurer:
             notes.append("The time budget ended every run of this attack early; a longer run may find more.")
         if used and len(used) < len(units):
             notes.append(f"The time budget allowed {len(used)} of {len(units)} updates; run again to go on.")
-        return Ended(outputs, tuple(used.values()), iterations, tuple(dict.fromkeys(notes))[:_NOTES])
+        cut = bool(entries) and not whole
+        return Ended(outputs, tuple(used.values()), iterations, tuple(dict.fromkeys(notes))[:_NOTES], cut)
 
     def _budget(self, row: PlannedAttack) -> str:
         if row.references:

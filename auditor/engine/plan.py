@@ -1,6 +1,6 @@
 """Every scenario, attack and model state as run, not applicable because, or not run because."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from auditor.engine.selection import attack_parameters, chosen_attacks
 from auditor.observations.released import Aggregate, ClientUpdate, Queries, Weights
 from auditor.policy.protocol import protocol_digest
 from auditor.simulation.grants import EffectiveGrants, effective_grants
+from auditor.targets.sizes import federation_sizes
 from auditor.targets.target import Target
 
 RUN = "run"
@@ -26,6 +27,12 @@ FEW_UPDATES = 8
 
 MANY_RECORDS = 128
 """Records behind the updates that a cheap attack is tried on: with none recovered, the 95 % interval ends at 3 %."""
+
+CONTROL = "single-record"
+"""Scenario that is added wherever reconstruction is attempted."""
+
+CONTROL_UPDATES = 4
+"""Single records that a costly attack is tried on in the control."""
 
 CHEAP = 64
 """Gradient evaluations of one update up to which an attack counts as cheap."""
@@ -44,6 +51,7 @@ class PlannedAttack:
         references: Reference models that it reads.
         seconds: Estimated, without the reference models, which attacks share; None where it does not run.
         cheap: Runs before the costly attacks.
+        control: Says whether the attack works at all, nothing about the target.
     """
 
     scenario: str
@@ -56,6 +64,7 @@ class PlannedAttack:
     references: int = 0
     seconds: float | None = None
     cheap: bool = False
+    control: bool = False
 
     @property
     def key(self) -> str:
@@ -120,26 +129,58 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
     scenarios = tuple(load_scenario(name, relative_to=document.folder) for name in dict.fromkeys(settings.scenarios))
     installed = available()
     parameters = attack_parameters(document, installed)
-    planner = _Planner(settings.budget, settings.federation, target.model.shape, speed, installed, parameters)
-    grants = {s.name: effective_grants(s.grants, settings.federation, settings.privacy) for s in scenarios}
-    rows = [
-        row
-        for scenario in scenarios
-        for name in chosen_attacks(document, scenario, installed)
-        for row in planner.rows(scenario.name, name, grants[scenario.name])
-    ]
-    used = {row.attack: planner.parameters[row.attack] for row in rows if row.attack in planner.parameters}
+    grants: dict[str, EffectiveGrants] = {}
+    rows: list[PlannedAttack] = []
+
+    def add(scenario: Scenario, names: Sequence[str]) -> None:
+        planner = _planner(document, target, scenario, speed=speed, installed=installed, parameters=parameters)
+        found = effective_grants(scenario.grants, planner.federation, scenario.privacy_of(settings.privacy))
+        grants[scenario.name] = found
+        rows.extend(row for name in names for row in planner.rows(scenario, name, found))
+
+    for scenario in scenarios:
+        add(scenario, chosen_attacks(document, scenario, installed))
+    if names := _to_control(rows, installed, scenarios):
+        control = load_scenario(CONTROL, relative_to=document.folder)
+        scenarios = (*scenarios, control)
+        add(control, names)
+    used = {row.attack: parameters[row.attack] for row in rows if row.attack in parameters}
     training = speed.training_seconds(settings.federation, shape=target.model.shape)
     return Plan(
         attacks=tuple(rows),
         scenarios=scenarios,
         grants=grants,
-        parameters=planner.parameters,
+        parameters=parameters,
         protocol_sha256=protocol_digest(scenarios, used),
         reference_models=max((row.references for row in rows if row.runs), default=0),
         reference_seconds=training,
         training_seconds=training if target.weights is None else 0.0,
     )
+
+
+def _planner(
+    document: AuditDocument,
+    target: Target,
+    scenario: Scenario,
+    *,
+    speed: Speed,
+    installed: Mapping[str, AttackEntry],
+    parameters: Mapping[str, AttackParams],
+) -> "_Planner":
+    """A planner for the federation that the scenario plays."""
+    federation = scenario.federation_of(document.settings.federation)
+    shape = target.model.shape.model_copy(update=dict(federation_sizes(federation, len(target.members))))
+    return _Planner(document.settings.budget, federation, shape, speed, installed, parameters)
+
+
+def _to_control(
+    rows: Sequence[PlannedAttack], installed: Mapping[str, AttackEntry], scenarios: Sequence[Scenario]
+) -> list[str]:
+    """Reconstruction attacks that run, unless the control is there already."""
+    if any(scenario.name == CONTROL for scenario in scenarios):
+        return []
+    running = dict.fromkeys(row.attack for row in rows if row.runs and row.view in _UPDATES)
+    return [name for name in running if (a := installed[name].attack) and a.attack_class == "reconstruction"]
 
 
 @dataclass(frozen=True)
@@ -151,8 +192,9 @@ class _Planner:
     installed: Mapping[str, AttackEntry]
     parameters: Mapping[str, AttackParams]
 
-    def rows(self, scenario: str, name: str, grants: EffectiveGrants) -> list[PlannedAttack]:
+    def rows(self, adversary: Scenario, name: str, grants: EffectiveGrants) -> list[PlannedAttack]:
         """One row for each model state, or one that says why there is none."""
+        scenario = adversary.name
         entry = self.installed.get(name)
         if entry is None or entry.attack is None:
             why = f"cannot be imported: {entry.error}" if entry else "is not installed"
@@ -167,11 +209,13 @@ class _Planner:
         if reasons:
             return [PlannedAttack(scenario, name, None, OutcomeStatus.NOT_APPLICABLE, tuple(reasons))]
         states = tuple(ModelState) if view in _UPDATES else (ModelState.TRAINED,)
-        return [self._row(scenario, attack, state, view) for state in states]
+        return [self._row(scenario, attack, state, view, control=adversary.control) for state in states]
 
-    def _row(self, scenario: str, attack: Attack, state: ModelState, view: str) -> PlannedAttack:
+    def _row(self, scenario: str, attack: Attack, state: ModelState, view: str, *, control: bool) -> PlannedAttack:
         cost = attack.cost(self.shape)
         updates = self._updates(cost, view) if view in _UPDATES else 1
+        if control:
+            updates = min(updates, CONTROL_UPDATES)
         seconds = updates * self.speed.attack_seconds(cost, shape=self.shape)
         return PlannedAttack(
             scenario,
@@ -183,6 +227,7 @@ class _Planner:
             references=cost.reference_models,
             seconds=seconds,
             cheap=cost.gradient_evaluations <= CHEAP,
+            control=control,
         )
 
     def _updates(self, cost: Cost, view: str) -> int:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from auditor.attacks.registry import available
 from auditor.config.document import AuditDocument
+from auditor.config.scenario import Scenario
+from auditor.config.settings import FederationSettings, PrivacySettings
 from auditor.core.canonical import digest
 from auditor.core.seeds import derive_seed
 from auditor.core.shape import ModelState
@@ -47,12 +49,14 @@ class Shown(NamedTuple):
         view: ``client``, ``aggregate``, ``queries`` or ``weights``.
         observer: ``server`` or ``participant``; empty where it makes no difference.
         grants: What the scenario grants; empty where it makes no difference.
+        scenario: Name of a scenario that plays a federation of its own; empty where it plays the user's.
     """
 
     view: str
     state: ModelState
     observer: str = ""
     grants: tuple[str, ...] = ()
+    scenario: str = ""
 
 
 def target_digest(target: Target, document: AuditDocument) -> str:
@@ -85,19 +89,25 @@ def make_work(plan: Plan, document: AuditDocument, target: Target, *, environmen
     return Work(train, queries, tuple(observations.values()), references, attacks)
 
 
+def _mechanism(federation: FederationSettings, privacy: PrivacySettings) -> dict[str, Any]:
+    """What of the settings decides how a round goes."""
+    return {
+        "federation": federation.model_dump(mode="json"),
+        "privacy": privacy.model_dump(mode="json", exclude={"claimed_epsilon", "override"}),
+    }
+
+
 class _Maker:
     """Makes units that share target, seed and environment."""
 
     def __init__(self, plan: Plan, document: AuditDocument, target: Target, environment: Mapping[str, str]) -> None:
         self._plan = plan
+        self._document = document
         self._seed = document.settings.audit.seed
         self._given = target.weights is not None
         self._target = target_digest(target, document)
         self._environment = environment
-        self._federation: dict[str, Any] = {
-            "federation": document.settings.federation.model_dump(mode="json"),
-            "privacy": document.settings.privacy.model_dump(mode="json", exclude={"claimed_epsilon", "override"}),
-        }
+        self._federation = _mechanism(document.settings.federation, document.settings.privacy)
 
     def train(self) -> Unit:
         details = {"given": self._given, **({} if self._given else self._federation)}
@@ -110,9 +120,21 @@ class _Maker:
         """What names an observation: scenarios that show the same share it."""
         if row.view in ("queries", "weights"):
             return Shown(row.view, state)
-        actor = next(scenario.actor for scenario in self._plan.scenarios if scenario.name == row.scenario)
-        observer = "server" if actor == "server" else "participant"
-        return Shown(row.view, state, observer, tuple(sorted(self._plan.grants[row.scenario].granted)))
+        scenario = self._scenario(row.scenario)
+        observer = "server" if scenario.actor == "server" else "participant"
+        own = scenario.name if scenario.federation or scenario.privacy else ""
+        return Shown(row.view, state, observer, tuple(sorted(self._plan.grants[row.scenario].granted)), own)
+
+    def _scenario(self, name: str) -> Scenario:
+        return next(scenario for scenario in self._plan.scenarios if scenario.name == name)
+
+    def _played(self, name: str) -> dict[str, Any]:
+        """The federation and mechanism behind an observation; ``name`` is empty for the user's own."""
+        if not name:
+            return self._federation
+        scenario = self._scenario(name)
+        settings = self._document.settings
+        return _mechanism(scenario.federation_of(settings.federation), scenario.privacy_of(settings.privacy))
 
     def observe(self, shown: Shown, *, train: Unit) -> Unit:
         """One seed for the views of a state, so that a sum holds the updates that are seen singly."""
@@ -123,14 +145,15 @@ class _Maker:
                 "observer": shown.observer,
                 "count": self._count(shown),
                 "partition_seed": train.seed,
-                **self._federation,
+                **self._played(shown.scenario),
             }
         inputs = {"model": (train.key,)} if shown.state is ModelState.TRAINED else {}
         return self._unit(UnitKind.OBSERVE, f"{shown.view} at the {shown.state.value} model", details, inputs=inputs)
 
     def _count(self, shown: Shown) -> int:
-        rows = (row for row in self._plan.attacks if row.runs and (row.view, row.state) == (shown.view, shown.state))
-        return max(row.updates for row in rows)
+        rows = [row for row in self._plan.attacks if row.runs and (row.view, row.state) == (shown.view, shown.state)]
+        mine = [row for row in rows if self.shown(row, shown.state).scenario == shown.scenario]
+        return max(row.updates for row in mine)
 
     def attacks(
         self, row: PlannedAttack, seen: Unit, *, queries: Unit, references: tuple[Unit, ...]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from auditor.attacks.registry import available
-from auditor.config.settings import AuditSettings, PartitionSettings
+from auditor.config.settings import AuditSettings, FederationSettings, PartitionSettings, PrivacySettings
 from auditor.core.errors import AttackFailed, AuditorError
 from auditor.core.grants import Grant
 from auditor.core.seeds import derive_seed
@@ -156,8 +156,8 @@ class Workshop:
         if unit.details["view"] == "weights":
             return pack(state, {"type": "state"})
         observed = observe_updates(
-            self.settings.federation,
-            self.settings.privacy,
+            FederationSettings.model_validate(unit.details["federation"]),
+            PrivacySettings.model_validate(unit.details["privacy"]),
             self.target.model,
             self.target.members,
             groups=self.target.member_groups,

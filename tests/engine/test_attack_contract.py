@@ -1,0 +1,211 @@
+"""What every registered attack must keep to, a third party's included."""
+
+import re
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from auditor.attacks.base import Attack, AttackParams, Cost, Knowledge, ReferenceModels, RunContext
+from auditor.attacks.registry import available
+from auditor.config.settings import FederationSettings
+from auditor.core.grants import Grant
+from auditor.core.shape import TargetShape
+from auditor.engine.adversary import check_output
+from auditor.engine.game import membership_game, reference_row
+from auditor.learning.functional import FunctionalModel
+from auditor.observations.released import Aggregate, ClientUpdate, Observation, Queries, Weights
+from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
+from auditor.simulation.observe import observe_updates
+from tests.engine.targets import digits_target, document
+
+NAMES = sorted(available())
+CLASSES = {"membership", "attribute", "exfiltration", "regurgitation", "model_inversion", "reconstruction"}
+SMALL = {"iterations": 5, "reference_models": 4, "shadow_models": 4, "restarts": 1, "steps": 5}
+"""Parameters that only decide how long an attack tries."""
+
+TARGET = digits_target()
+SETTINGS = document(Path()).settings
+
+
+def attack_class(name: str) -> type[Attack]:
+    entry = available()[name]
+    assert entry.attack is not None, entry.error
+    return entry.attack
+
+
+def made(name: str) -> Attack:
+    attack = attack_class(name)
+    small = {key: value for key, value in SMALL.items() if key in attack.Params.model_fields}
+    return attack(attack.Params.model_validate(small))
+
+
+@cache
+def observation(kind: type) -> Observation:
+    """A real observation of ``kind`` from one round of the digits federation."""
+    model = FunctionalModel(TARGET.model)
+    state = model.initial_state(1)
+    if kind is Weights:
+        return Weights(state)
+    if kind is Queries:
+        candidates = membership_game(TARGET, seed=3).candidates
+        with torch.no_grad():
+            outputs = model.outputs(state, candidates.inputs)
+            return Queries(outputs, model.losses(state, candidates), candidates.labels)
+    federation = FederationSettings.model_validate({**SETTINGS.federation.model_dump(), "algorithm": "fedsgd"})
+    seen = observe_updates(
+        federation,
+        SETTINGS.privacy,
+        TARGET.model,
+        TARGET.members,
+        state=state,
+        view="aggregate" if kind is Aggregate else "client",
+        count=1,
+        seed=1,
+        grants=frozenset(),
+    )
+    return seen[0].observation
+
+
+def needed_knowledge(attack: type[Attack]) -> Knowledge:
+    """Only what the attack's needs open: an attack that asks for more must declare it."""
+    population = Grant.POPULATION_DATA in attack.needs.grants
+    queries = population and Queries in attack.observes
+    outputs = losses = None
+    if queries:
+        model = FunctionalModel(TARGET.model)
+        with torch.no_grad():
+            outputs = model.outputs(model.initial_state(1), TARGET.population.inputs)
+        losses = TARGET.model.loss(outputs, TARGET.population.labels)
+    return Knowledge(
+        model=TARGET.model,
+        population=TARGET.population if population else None,
+        population_outputs=outputs,
+        population_losses=losses,
+        references=references() if Grant.TRAINING_RECIPE in attack.needs.grants else None,
+    )
+
+
+@cache
+def references() -> ReferenceModels:
+    """Four untrained models: enough to ask the shape of the answer."""
+    model, candidates = FunctionalModel(TARGET.model), membership_game(TARGET, seed=3).candidates
+    rows = torch.stack([reference_row(i, candidates=120, population=60, members=60, seed=3) for i in range(4)])
+    states = [model.initial_state(10 + i) for i in range(4)]
+    with torch.no_grad():
+        outputs = torch.stack([model.outputs(state, candidates.inputs) for state in states])
+        others = torch.stack([model.outputs(state, TARGET.population.inputs) for state in states])
+    return ReferenceModels(
+        outputs=outputs,
+        losses=torch.stack([TARGET.model.loss(o, candidates.labels) for o in outputs]),
+        included=rows[:, :120],
+        population_outputs=others,
+        population_losses=torch.stack([TARGET.model.loss(o, TARGET.population.labels) for o in others]),
+        population_included=rows[:, 120:],
+    )
+
+
+def run(name: str, context: RunContext | None = None) -> AttackOutput:
+    attack = made(name)
+    kind = next(kind for kind in (ClientUpdate, Aggregate, Queries, Weights) if kind in attack.observes)
+    return attack.run(observation(kind), needed_knowledge(attack_class(name)), context or RunContext(seed=5))
+
+
+def tensors(output: AttackOutput) -> list[torch.Tensor]:
+    match output:
+        case MembershipScores():
+            return [output.scores]
+        case RecoveredLabels():
+            return [output.counts]
+        case Reconstruction():
+            return [part for part in (output.inputs, output.labels, output.confidence) if part is not None]
+
+
+def test_attacks_are_registered() -> None:
+    assert len(NAMES) >= 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEveryAttack:
+    def test_describes_itself(self, name: str) -> None:
+        attack = attack_class(name)
+        assert re.fullmatch(r"[a-z]+/[a-z0-9-]+", attack.name)
+        assert attack.name == name
+        assert attack.title
+        assert attack.title[0].isupper()
+        assert re.search(r"\b(19|20)\d\d\b", attack.paper), "the paper has a year"
+        assert attack.__doc__
+        assert re.search(r"\b(19|20)\d\d\b", attack.__doc__), "the docstring names the paper"
+        assert attack.attack_class in CLASSES
+        assert attack.revision >= 1
+
+    def test_parameters_have_defaults_and_reasons(self, name: str) -> None:
+        attack = attack_class(name)
+        assert issubclass(attack.Params, AttackParams)
+        attack.Params()
+        assert all(field.description for field in attack.Params.model_fields.values())
+        with pytest.raises(ValueError, match="not_a_parameter"):
+            attack.Params.model_validate({"not_a_parameter": 1})
+
+    def test_needs_say_what_is_missing(self, name: str) -> None:
+        attack = attack_class(name)
+        assert attack.observes
+        reasons = attack.needs.unmet(scenario="nothing", granted=frozenset(), shape=TARGET.model.shape)
+        assert reasons
+        assert all("needs" in reason or "is for" in reason for reason in reasons)
+
+    def test_states_its_cost(self, name: str) -> None:
+        cost = made(name).cost(TARGET.model.shape)
+        assert isinstance(cost, Cost)
+        assert cost.gradient_evaluations + cost.queries > 0
+
+    def test_returns_what_can_be_measured(self, name: str) -> None:
+        check_output(run(name), candidates=120, input_shape=TARGET.model.shape.input_shape)
+
+    def test_follows_its_seed_and_leaves_global_randomness_alone(self, name: str) -> None:
+        torch.manual_seed(1)
+        before = torch.get_rng_state()
+        first = run(name)
+        assert torch.get_rng_state().equal(before)
+        torch.manual_seed(2)
+        second = run(name)
+        assert all(a.equal(b) for a, b in zip(tensors(first), tensors(second), strict=True))
+
+    def test_does_not_change_what_it_is_given(self, name: str) -> None:
+        attack = made(name)
+        kind = next(kind for kind in (ClientUpdate, Aggregate, Queries, Weights) if kind in attack.observes)
+        seen = observation(kind)
+        known = needed_knowledge(attack_class(name))
+        held = [*_held(seen), TARGET.population.inputs, TARGET.population.labels]
+        copies = [tensor.clone() for tensor in held]
+        attack.run(seen, known, RunContext(seed=5))
+        assert all(tensor.equal(copy) for tensor, copy in zip(held, copies, strict=True))
+
+    def test_stops_at_its_deadline(self, name: str) -> None:
+        attack = attack_class(name)
+        context = RunContext(seed=5, deadline=time.monotonic())
+        kind = next(kind for kind in (ClientUpdate, Aggregate, Queries, Weights) if kind in attack.observes)
+        start = time.monotonic()
+        output = attack(attack.Params()).run(observation(kind), needed_knowledge(attack), context)
+        assert time.monotonic() - start < 30
+        check_output(output, candidates=120, input_shape=TARGET.model.shape.input_shape)
+
+    def test_does_not_apply_to_a_shape_without_traits_or_says_why_it_runs(self, name: str) -> None:
+        attack = attack_class(name)
+        bare = TargetShape.model_validate({**TARGET.model.shape.model_dump(), "traits": frozenset()})
+        granted = attack.needs.grants | attack.needs.one_of
+        reasons = attack.needs.unmet(scenario="s", granted=granted, shape=bare)
+        assert set(reasons) == set(attack.needs.traits.values())
+
+
+def _held(seen: Observation) -> list[torch.Tensor]:
+    match seen:
+        case ClientUpdate() | Aggregate():
+            return [*seen.before.values(), *seen.update.values()]
+        case Weights():
+            return list(seen.state.values())
+        case Queries():
+            return [seen.outputs, seen.losses, seen.labels]
+    return []
