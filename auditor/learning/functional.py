@@ -64,6 +64,7 @@ class FunctionalModel:
         self._variants: dict[str, FunctionalModel] = {batch_norm: self}
         self.per_record_by_loop = False
         self._mode: bool | None = None
+        self._own = [*self.module.named_parameters(), *self.module.named_buffers()]
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -79,19 +80,19 @@ class FunctionalModel:
             LearningError: when a parameter is missing or has another shape.
         """
         known = {**self._defaults, **state}
-        return {name: self._fitting(name, tensor, known) for name, tensor in self._own_tensors()}
+        return {name: self._fitting(name, tensor, known) for name, tensor in self._own}
 
     def load(self, state: State, *, training: bool = False) -> nn.Module:
         """The model's one scratch module, holding a copy of ``state``; the next ``load`` overwrites it."""
-        self._set_mode(training)
+        self.set_mode(training=training)
         with torch.no_grad():
-            for name, tensor in self._own_tensors():
+            for name, tensor in self._own:
                 tensor.copy_(state[name] if name in state else self._defaults[name])
         return self.module
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of what the scratch module holds now."""
-        return {name: tensor.detach().clone() for name, tensor in self._own_tensors()}
+        return {name: tensor.detach().clone() for name, tensor in self._own}
 
     def with_batch_norm(self, batch_norm: str) -> "FunctionalModel":
         """The same model with another BatchNorm behaviour; built once."""
@@ -114,7 +115,7 @@ class FunctionalModel:
 
     def call(self, state: State, inputs: Tensor, *, training: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """Outputs, and the buffers after the call (BatchNorm statistics move in train mode)."""
-        self._set_mode(training)
+        self.set_mode(training=training)
         used = {**self._defaults, **{name: state[name] for name in self._state_names() if name in state}}
         if training:
             used |= {name: used[name].clone() for name in self.buffer_names}
@@ -198,9 +199,6 @@ class FunctionalModel:
             module = self.shared.build()
         return module.to(device=self.device, dtype=self.dtype)
 
-    def _own_tensors(self) -> list[tuple[str, Tensor]]:
-        return [*self.module.named_parameters(), *self.module.named_buffers()]
-
     def _state_names(self) -> tuple[str, ...]:
         return (*self.parameter_names, *self.fixed_names, *self.buffer_names)
 
@@ -218,7 +216,8 @@ class FunctionalModel:
         """Floating-point values in the model's precision; token ids and classes as they are."""
         return values.to(self.dtype) if values.is_floating_point() and values.dtype != self.dtype else values
 
-    def _set_mode(self, training: bool) -> None:
+    def set_mode(self, *, training: bool) -> None:
+        """Put the module into the mode of clients in training, or of evaluation."""
         if self._mode == training:
             return
         self._mode = training

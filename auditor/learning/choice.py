@@ -1,0 +1,131 @@
+"""Vectorised or one after the other: measured on the work itself, never assumed."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from auditor.learning.functional import FunctionalModel
+from auditor.learning.local import Trained
+from auditor.learning.many import TOLERANCE, Job, train_serially, train_stacked, why_not_stacked
+from auditor.observations.model import LocalTraining
+from auditor.observations.records import Records
+
+How = Literal["auto", "stacked", "serial"]
+
+STACK = 32
+"""Models in one program: beyond it, measured on two CPU cores, a stack gains nothing and needs more memory."""
+_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which path, and why, in a sentence for the run's record."""
+
+    how: Literal["stacked", "serial"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class ManyTrained:
+    """Results in the order of the jobs, and the path they took."""
+
+    results: list[Trained]
+    choice: Choice
+
+
+def train_many(
+    model: FunctionalModel,
+    jobs: Sequence[Job],
+    records: Records,
+    recipe: LocalTraining,
+    *,
+    how: How | Choice = "auto",
+    seed: int | None = None,
+    stack: int = STACK,
+) -> ManyTrained:
+    """Train every job, as one vectorised program where that is faster and computes the same.
+
+    Args:
+        model: The shared model.
+        jobs: Start and batches of each.
+        records: Shared by all jobs.
+        recipe: Shared by all jobs.
+        how: ``auto`` decides by :func:`choose`; a :class:`Choice` made before is kept.
+        seed: For dropout on the vectorised path.
+        stack: At most so many models in one program.
+    """
+    choice = how if isinstance(how, Choice) else _asked(model, jobs, records, recipe, how)
+    obstacle = why_not_stacked(model, jobs, recipe) if choice.how == "stacked" else ""
+    if choice.how == "serial" or obstacle:
+        done = train_serially(model, jobs, records, recipe)
+        return ManyTrained(done, choice if not obstacle else Choice("serial", obstacle))
+    # Jobs of like length share a stack, so that few rows idle.
+    order = sorted(range(len(jobs)), key=lambda i: -len(jobs[i].batches))
+    results: dict[int, Trained] = {}
+    for start in range(0, len(order), stack):
+        rows = order[start : start + stack]
+        found = train_stacked(model, [jobs[i] for i in rows], records, recipe, seed=seed)
+        results |= dict(zip(rows, found, strict=True))
+    return ManyTrained([results[i] for i in range(len(jobs))], choice)
+
+
+def choose(model: FunctionalModel, jobs: Sequence[Job], records: Records, recipe: LocalTraining) -> Choice:
+    """Run three steps of some of the jobs both ways; the stack must be equal and faster.
+
+    The choice depends on the machine's timing; keep it where results must repeat bit for bit.
+    """
+    if len(jobs) < 2:
+        return Choice("serial", "one model alone")
+    obstacle = why_not_stacked(model, jobs, recipe)
+    if obstacle:
+        return Choice("serial", obstacle)
+    some = [replace(job, batches=[b for b in job.batches if len(b)][:_STEPS]) for job in jobs[:STACK]]
+    pair = some[:2]
+    try:
+        both = train_stacked(model, pair, records, recipe, seed=0)
+    except torch.OutOfMemoryError:
+        return Choice("serial", "a stack of models does not fit into memory")
+    except RuntimeError as error:
+        return Choice("serial", f"vmap cannot follow this model: {str(error).splitlines()[0][:120]}")
+    gap = _gap(both, train_serially(model, pair, records, recipe))
+    if gap > TOLERANCE and not _draws(model):
+        return Choice("serial", f"the vectorised path differs by {gap:.1e}")
+    stacked = _seconds(lambda: train_stacked(model, some, records, recipe, seed=0)) / len(some)
+    serial = _seconds(lambda: train_serially(model, pair, records, recipe)) / len(pair)
+    ratio = serial / stacked
+    how: Literal["stacked", "serial"] = "stacked" if ratio > 1 else "serial"
+    return Choice(how, f"measured over {_STEPS} steps: a stack of {len(some)} is {ratio:.2f} times as fast as serial")
+
+
+def _asked(model: FunctionalModel, jobs: Sequence[Job], records: Records, recipe: LocalTraining, how: How) -> Choice:
+    return choose(model, jobs, records, recipe) if how == "auto" else Choice(how, "as asked")
+
+
+def _draws(model: FunctionalModel) -> bool:
+    """True where dropout makes two runs differ by design."""
+    dropping = torch.nn.modules.dropout._DropoutNd
+    return any(isinstance(part, dropping) and part.p > 0 for part in model.module.modules())
+
+
+def _gap(one: Sequence[Trained], other: Sequence[Trained]) -> float:
+    return max(
+        float((a.state[name].double() - b.state[name].double()).abs().max())
+        for a, b in zip(one, other, strict=True)
+        for name in a.state
+        if a.state[name].numel()
+    )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """The faster of two runs; on a busy machine the slower one measures the others."""
+    taken = []
+    for _ in range(2):
+        start = time.perf_counter()
+        work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
