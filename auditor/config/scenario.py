@@ -1,8 +1,8 @@
 """An adversary as a file: what is granted, how it behaves, which attacks, which thresholds and why."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from auditor.config.settings import Settings
+from auditor.config.settings import FederationSettings, PrivacySettings, Settings
 from auditor.core.findings import Threshold
 from auditor.core.grants import Grant
 
@@ -19,6 +19,9 @@ class Scenario(Settings):
         attacks: Names of attacks that belong to it by default.
         thresholds: Limits fixed before the run, by measurement key.
         access, knowledge: Effort points 0-3 that this adversary must spend (0 = by design of its role).
+        control: True for a positive control: it says whether an attack works at all, nothing about the target.
+        federation: Blocks of ``federation`` that this scenario replaces; the others stay the user's.
+        privacy: Replaces the user's privacy block, where given.
     """
 
     name: str
@@ -31,3 +34,20 @@ class Scenario(Settings):
     thresholds: tuple[Threshold, ...]
     access: int = 0
     knowledge: int = 0
+    control: bool = False
+    federation: dict[str, Any] = {}
+    privacy: PrivacySettings | None = None
+
+    def federation_of(self, own: FederationSettings) -> FederationSettings:
+        """The federation that this scenario plays.
+
+        Raises:
+            ValueError: where a replaced block does not fit.
+        """
+        if not self.federation:
+            return own
+        return FederationSettings.model_validate({**own.model_dump(), **self.federation})
+
+    def privacy_of(self, own: PrivacySettings) -> PrivacySettings:
+        """The privacy mechanism that this scenario plays."""
+        return self.privacy or own

@@ -95,6 +95,9 @@ class Outcome(Frozen):
         attack_class: EDPB class (Opinion 28/2024, par. 55), e.g. ``membership`` or ``reconstruction``.
         effort: What the attack really used: ``cpu_seconds``, ``iterations``, ``queries``, ``reference_models``.
         notes: Sentences of the attack about its own run (e.g. what it chose, without any data).
+        control: ``positive`` where the setting was made as easy as it gets to see whether the attack works at
+            all, ``negative`` where nothing can be found; empty for the audited setting itself.
+        cut_short: The time budget ended every run of the attack before its planned work was done.
     """
 
     scenario: str
@@ -111,6 +114,8 @@ class Outcome(Frozen):
     attack_class: str = ""
     effort: dict[str, float] = {}
     notes: tuple[str, ...] = ()
+    control: str = ""
+    cut_short: bool = False
 
     @property
     def key(self) -> str:

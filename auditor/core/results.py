@@ -65,6 +65,7 @@ class ScenarioSummary(Frozen):
     thresholds: tuple[Threshold, ...]
     access: int = 0
     knowledge: int = 0
+    control: bool = False
 
 
 class Organisation(Frozen):

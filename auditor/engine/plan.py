@@ -23,7 +23,7 @@ from auditor.targets.target import Target
 
 RUN = "run"
 FEW_UPDATES = 8
-"""Updates that a costly attack is tried on unless ``budget.updates`` says otherwise."""
+"""Updates that a costly attack is tried on at most, unless ``budget.updates`` says otherwise."""
 
 MANY_RECORDS = 128
 """Records behind the updates that a cheap attack is tried on: with none recovered, the 95 % interval ends at 3 %."""
@@ -241,9 +241,9 @@ class _Planner:
         distinct = max(1, self.federation.clients // clients) if whole else MANY_RECORDS
         if self.budget.updates is not None:
             return min(self.budget.updates, distinct)
-        if cost.gradient_evaluations > CHEAP:
-            return min(FEW_UPDATES, distinct)
         wanted = -(-MANY_RECORDS // max(1, self.shape.records_per_update * clients))
+        if cost.gradient_evaluations > CHEAP:
+            return min(max(2, min(wanted, FEW_UPDATES)), distinct)
         fits = _UPDATE_BYTES // (4 * max(1, self.shape.parameters))
         return min(max(FEW_UPDATES, min(wanted, fits)), distinct)
 

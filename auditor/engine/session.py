@@ -130,7 +130,7 @@ class Session:
         return Stage("Costly attacks", layers, seconds, allow)
 
     def _mean_seconds(self, unit: Unit) -> float | None:
-        """What a whole unit of this attack took so far in this state."""
+        """What a whole unit of this attack took so far on these observations."""
         took = [self.finished[key].seconds for key in self._siblings.get(_family(unit), ()) if key in self.finished]
         return sum(took) / len(took) if took else None
 
@@ -192,7 +192,8 @@ def _sum(seconds: Iterable[float | None]) -> float:
 
 
 def _family(unit: Unit) -> str:
-    return f"{unit.name}@{unit.details.get('state')}/{unit.details.get('view')}"
+    """Units of one attack on one set of observations; they take about equally long."""
+    return f"{unit.name}@{','.join(unit.inputs.get('observation', ()))}"
 
 
 def _in_layers(groups: Sequence[Sequence[Unit]]) -> list[Unit]:
