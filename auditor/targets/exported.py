@@ -1,8 +1,8 @@
 """Models saved by ``torch.export``: read only where nothing in the file can run code.
 
 ``torch.export.load`` falls back to ``torch.load(weights_only=False)``, unpickles opaque constants, evaluates
-size expressions with sympy and resolves call targets by attribute lookup from ``torch``. A file that would
-reach any of these is refused before it is opened.
+size expressions with sympy, resolves call targets by attribute lookup from ``torch`` and pastes names into source
+code. A file that would reach any of these is refused before it is opened.
 """
 
 import io
@@ -26,12 +26,20 @@ _TARGET = re.compile(
     r"|math\.(ceil|floor|trunc|sqrt)"
 )
 _READS_FILES = re.compile(r"\.from_file\b")
-_EXPRESSION = re.compile(r"[A-Za-z0-9_+\-*/%() ,<>=&|~!.]*")
+_SYMBOL = re.compile(r"Symbol\('[A-Za-z]\w*'(, [a-z]+=(True|False))*\)")
+_EXPRESSION = re.compile(r"[A-Za-z0-9_+\-*/%() ,<>=&|~!]*")
 _NAME_IN_EXPRESSION = re.compile(r"[A-Za-z_]\w*")
 _EXPRESSION_NAMES = re.compile(
-    r"[suz]\d+|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|Eq|Ne|Ge|Le|Gt|Lt|And|Or|Not|ModularIndexing|Where|"
-    r"TruncToInt|CeilToInt|FloorToInt|RoundToInt|ToFloat|IntTrueDiv|FloatTrueDiv|PowByNatural|FloatPow|int_oo|True|False"
+    r"[suz]\d+|Add|Mul|Pow|Integer|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|Eq|Ne|Ge|Le|Gt|Lt|Equality|"
+    r"Unequality|GreaterThan|LessThan|StrictGreaterThan|StrictLessThan|And|Or|Not|ModularIndexing|Where|TruncToInt|"
+    r"CeilToInt|FloorToInt|RoundToInt|ToFloat|IntTrueDiv|FloatTrueDiv|PowByNatural|FloatPow|int_oo|true|false|"
+    r"True|False|evaluate"
 )
+"""Names that sympy resolves to arithmetic; anything else could reach Python through ``eval``."""
+_NAME = re.compile(r"[\w.+:\-]*")
+"""Names of inputs and parameters are pasted into the Python source of the module."""
+_NEVER_RUN = frozenset({"as_string", "metadata", "guards_code"})
+"""Arguments that are quoted, notes of the tracer, and guards that ``module(check_guards=False)`` leaves out."""
 
 
 def load_exported(path: Path, where: str) -> nn.Module:
@@ -101,22 +109,33 @@ def _sample_inputs(raw: bytes) -> Iterator[str]:
         yield "its sample inputs are pickled objects"
 
 
-def _program(value: Any) -> Iterator[str]:
-    """Walk the graph: call targets, size expressions and enumerations that would be imported."""
+def _program(value: Any, key: str = "") -> Iterator[str]:
+    """Walk the graph: call targets, size expressions, enumerations to import, and names that become code."""
     if isinstance(value, list):
         for item in value:
-            yield from _program(item)
-    if not isinstance(value, dict):
-        return
-    for key, inner in value.items():
-        if key == "target" and isinstance(inner, str) and "inputs" in value and not _is_known(inner):
-            yield f"it calls '{inner[:80]}'"
-        elif key == "expr_str" and not _is_plain(inner):
+            yield from _program(item, key)
+    elif isinstance(value, dict):
+        calls = "inputs" in value and "outputs" in value
+        for name, inner in value.items():
+            if name == "target" and calls:
+                if not _is_known(str(inner)):
+                    yield f"it calls '{str(inner)[:80]}'"
+            elif name not in _NEVER_RUN:
+                yield from _text(name, "")
+                yield from _program(inner, name)
+    elif isinstance(value, str):
+        yield from _text(value, key)
+
+
+def _text(text: str, key: str) -> Iterator[str]:
+    if key == "expr_str":
+        if not _is_plain(text):
             yield "it holds a size expression that is no arithmetic"
-        elif key in ("in_spec", "out_spec", "treespec") and "__enum__" in str(inner):
+    elif key in ("in_spec", "out_spec", "treespec"):
+        if "__enum__" in text:
             yield "it names a Python class to import"
-        else:
-            yield from _program(inner)
+    elif not _NAME.fullmatch(text):
+        yield "it holds a name that is no name"
 
 
 def _is_known(target: str) -> bool:
@@ -124,7 +143,8 @@ def _is_known(target: str) -> bool:
     return bool(known) and not _READS_FILES.search(target)
 
 
-def _is_plain(expression: Any) -> bool:
-    if not isinstance(expression, str) or not _EXPRESSION.fullmatch(expression):
+def _is_plain(expression: str) -> bool:
+    expression = _SYMBOL.sub("s0", expression)
+    if not _EXPRESSION.fullmatch(expression):
         return False
     return all(_EXPRESSION_NAMES.fullmatch(name) for name in _NAME_IN_EXPRESSION.findall(expression))

@@ -136,6 +136,11 @@ def accepted(
         if isinstance(outcome, Tensor):
             return Accepted(layout, outcome, filled)
         refusals.append(f"{tuple(batch.shape)}: {outcome}")
+    if factory.exported and any("dynamic" in refusal for refusal in refusals):
+        raise TargetError(
+            f"{factory.where}: {factory.exported.name} was exported for one batch size.",
+            remedy="Export it with dynamic_shapes, so that the first axis may have any length.",
+        )
     others = f" Also tried: {'; '.join(refusals[1:])}." if len(refusals) > 1 else ""
     raise TargetError(
         f"{factory.where}: the model does not accept the data. A batch of shape {refusals[0]}.{others}",

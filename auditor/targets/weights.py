@@ -1,8 +1,9 @@
 """The deployed weights, read without running anything that a file holds."""
 
 import hashlib
-import pickle
+import pickletools
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -19,6 +20,10 @@ from auditor.targets.code import said
 _HOLDERS = ("state_dict", "model_state_dict", "model", "net", "weights", "params")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "_module.")
 _HARMLESS = re.compile(r"(^|\.)(num_batches_tracked)$")
+_TENSORS = re.compile(
+    r"torch\._utils\._rebuild_\w+|torch\.\w*Storage|torch\.storage\.\w+|torch\.(Size|device|dtype|float\d+|u?int\d+|"
+    r"bfloat16|bool)|torch\.nn\.parameter\.Parameter|collections\.(OrderedDict|defaultdict)"
+)
 _SAFE = "Save them as safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')."
 
 
@@ -74,29 +79,54 @@ def _npz(path: Path, where: str) -> dict[str, Tensor]:
         with np.load(path, allow_pickle=False) as archive:
             return {key: torch.from_numpy(np.array(archive[key])) for key in archive.files}
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        if "pickle" in str(error):
+        if "Object arrays" in str(error):
             raise TargetError(f"{where}: {path.name} holds Python objects and is not opened.", remedy=_SAFE) from None
         raise _damaged(path, where, error) from None
 
 
 def _torch(path: Path, where: str) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        wanted = re.search(r"(?:GLOBAL|global:?|function|class) ([\w.]+\.[\w.]+)", str(error))
-        if wanted or "weights_only" in str(error):
-            asks = f" (it asks for {wanted[1]})" if wanted else ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of what is refused below anyway
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        if "torchscript" in str(error).lower():
+            raise TargetError(f"{where}: {path.name} is a TorchScript program, not weights.", remedy=_SAFE) from None
+        if asked := _asks_for(path):
             raise TargetError(
-                f"{where}: {path.name} holds more than tensors{asks}; it could run code and is not opened.",
+                f"{where}: {path.name} holds more than tensors (it asks for {asked}); it could run code and is not "
+                "opened.",
                 remedy=_SAFE,
             ) from None
         raise _damaged(path, where, error) from None
-    except Exception as error:
-        if "torchscript" in str(error).lower():
-            raise TargetError(
-                f"{where}: {path.name} is a TorchScript program, not weights.", remedy=f"{_SAFE}"
-            ) from None
-        raise _damaged(path, where, error) from None
+
+
+def _asks_for(path: Path) -> str:
+    """The first Python object beyond tensors that a pickle names, read without unpickling; empty if there is none."""
+    try:
+        raw = _pickled(path)
+        texts: list[str] = []
+        for operation, argument, _ in pickletools.genops(raw):
+            name = ""
+            if operation.name == "GLOBAL":
+                name = str(argument).replace(" ", ".")
+            elif operation.name == "STACK_GLOBAL" and len(texts) >= 2:
+                name = f"{texts[-2]}.{texts[-1]}"
+            elif isinstance(argument, str):
+                texts.append(argument)
+            if name and not _TENSORS.fullmatch(name):
+                return name
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return ""
+    return ""
+
+
+def _pickled(path: Path) -> bytes:
+    """The pickle of a torch file: an entry of the zip, or the file itself."""
+    if not zipfile.is_zipfile(path):
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(next((name for name in archive.namelist() if name.endswith("data.pkl")), "data.pkl"))
 
 
 def _damaged(path: Path, where: str, error: Exception) -> TargetError:
