@@ -7,11 +7,12 @@ they are close enough or the largest grid is reached.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from auditor.accounting.discretise import Bounds, discretise
-from auditor.accounting.saddle import Aim, Event, aim, aim_at, coarse
+from auditor.accounting.saddle import Aim, Coarse, Event, aim, aim_at, aim_near, aim_shy, coarse
 from auditor.accounting.tilted import EXTENDED, Composed, Step, compose
 
 LARGEST_GRID = 1 << 22
@@ -50,12 +51,15 @@ class LossEngine:
         events: Pairs and counts.
         mirrored: Loss of ``Q`` against ``P`` (one unit added) instead of ``P`` against ``Q`` (removed).
         precision: Width of the bracket aimed at, relative to epsilon.
+        largest: Most grid points.
+        seconds: No finer grid is begun after half of this time.
     """
 
     events: Sequence[Event]
     mirrored: bool = False
     precision: float = 1e-4
     largest: int = LARGEST_GRID
+    seconds: float = 4.0
 
     @property
     def turns(self) -> int:
@@ -69,22 +73,38 @@ class LossEngine:
         picture = coarse(self.events, tail=tail, mirrored=self.mirrored)
         target = aim(picture, delta, slack=_SLACK)
         best = Bracket(0.0, float("inf"), reason="no grid was tried")
-        scale = self._width(target, max(abs(target.epsilon), 1e-12) * self.precision)
-        extended = False
-        for _ in range(6):
-            step, capped = self._fitted(target, scale, tail)
-            found, noisy = self._at(target, step, delta, tail, extended=extended)
-            best = _narrower(best, found)
+        plan = _Plan(target, self._width(target.tilt, max(abs(target.epsilon), 1e-12) * self.precision))
+        for _ in range(7):
+            step, capped = self._fitted(plan, tail)
+            found = self._at(plan, step, delta, tail)
+            best = _narrower(best, found.bracket)
             wanted = max(best.upper, 1e-6) * self.precision * 2
-            if best.width <= wanted or (capped and not noisy):
+            if best.width <= wanted or (capped and not found.noisy):
                 break
-            if noisy and EXTENDED and not extended:
-                extended = True
-                continue
-            scale = step * max(0.1, 0.8 * min(1.0, np.sqrt(wanted / best.width)))
-        reason = "" if best.width <= _allowed(best.upper) else f"largest grid of {self.largest} points reached"
+            spent = time.perf_counter() - began
+            if best.width <= 0.5 * _allowed(best.upper) and spent > 0.2 * self.seconds or spent > 0.5 * self.seconds:
+                break
+            plan = self._better(plan, step, found, picture, delta, wanted / best.width)
         seconds = time.perf_counter() - began
+        reason = f"stopped at a grid of {best.points} points after {seconds:.1f} s"
+        reason = "" if best.width <= _allowed(best.upper) else reason
         return Bracket(best.lower, best.upper, best.step, best.points, reason, seconds)
+
+    def _better(
+        self, plan: "_Plan", step: float, found: "_Found", picture: Coarse, delta: float, ratio: float
+    ) -> "_Plan":
+        """The next grid: no tilt for rare large losses, a tilt at the epsilon found, more digits, or finer."""
+        target, upper = plan.aim, found.bracket.upper
+        if np.isfinite(upper):
+            if not plan.rare and found.slope > 3 * target.tilt:
+                shy = aim_shy(picture, upper, delta)
+                return _Plan(shy, self._width(found.slope, upper * self.precision), EXTENDED, rare=True)
+            if not plan.rare and abs(upper - target.epsilon) > 0.3 * target.spread:
+                near = aim_near(picture, upper, slack=_SLACK)
+                return _Plan(near, self._width(near.tilt, upper * self.precision))
+        if found.noisy and EXTENDED and not plan.extended:
+            return _Plan(target, plan.step, extended=True, rare=plan.rare)
+        return _Plan(target, step * max(0.1, 0.8 * min(1.0, ratio**0.5)), plan.extended, plan.rare)
 
     def upper_loss(self, delta: float, tilts: Sequence[float]) -> list[Composed]:
         """Dominating composed losses at several tilts, on the grid that ``delta`` needs."""
@@ -94,18 +114,20 @@ class LossEngine:
         found = []
         for tilt in tilts:
             around = aim_at(picture, tilt, slack=1e-14)
-            step, _ = self._fitted(around, self._width(target, abs(target.epsilon) * 4 * self.precision), tail)
+            width = self._width(target.tilt, max(abs(target.epsilon), 1e-9) * 4 * self.precision)
+            step, _ = self._fitted(_Plan(around, width), tail)
             parts = self._bounds(step, tail, -np.inf)
             steps = [Step(part.upper, event.count) for part, event in zip(parts, self.events, strict=True)]
             found.append(compose(steps, tilt, around.window, chernoff=around.chernoff))
         return found
 
-    def _width(self, target: Aim, wanted: float) -> float:
-        """Grid width whose second-order error, ``T (1 + tilt) h^2 / 8``, is ``wanted``."""
-        return float(np.sqrt(8 * wanted / (self.turns * (1 + target.tilt))))
+    def _width(self, slope: float, wanted: float) -> float:
+        """Grid width whose second-order error, ``T (1 + slope) h^2 / 8``, is ``wanted``."""
+        return float(np.sqrt(8 * wanted / (self.turns * (1 + slope))))
 
-    def _fitted(self, target: Aim, step: float, tail: float) -> tuple[float, bool]:
+    def _fitted(self, plan: "_Plan", tail: float) -> tuple[float, bool]:
         """The grid width, or the smallest one that the largest grid allows."""
+        target, step = plan.aim, plan.step
         span = target.window.high - target.window.low
         for event in set(self.events):
             support = event.pair.support(tail)
@@ -121,21 +143,60 @@ class LossEngine:
         }
         return [made[event.pair] for event in self.events]
 
-    def _at(self, target: Aim, step: float, delta: float, tail: float, *, extended: bool) -> tuple[Bracket, bool]:
-        """Bracket on one grid, and whether rounding makes up much of its width."""
+    def _at(self, plan: "_Plan", step: float, delta: float, tail: float) -> "_Found":
+        """Bracket on one grid."""
+        target = plan.aim
         parts = self._bounds(step, tail, target.floor)
         counts = [event.count for event in self.events]
         uppers = [Step(part.upper, count) for part, count in zip(parts, counts, strict=True)]
         lowers = [Step(part.lower, count) for part, count in zip(parts, counts, strict=True)]
         above, below = (
-            compose(steps, target.tilt, target.window, chernoff=target.chernoff, extended=extended)
+            compose(steps, target.tilt, target.window, chernoff=target.chernoff, extended=plan.extended)
             for steps in (uppers, lowers)
         )
-        upper = _epsilon(above, delta, upper=True)
-        exact = _epsilon(replace(above, rounding=0.0), delta, upper=True)
-        noisy = not upper - exact <= 0.25 * self.precision * max(exact, 1e-6)
-        lower = _epsilon(below, delta, upper=False)
-        return Bracket(max(lower, 0.0), max(upper, 0.0), step, len(above.mass)), noisy
+        upper = _crossing(above, delta, upper=True)
+        exact = _crossing(replace(above, rounding=0.0), delta, upper=True)
+        lower = _crossing(below, delta, upper=False)
+        noisy = not upper.epsilon - exact.epsilon <= 0.25 * self.precision * max(exact.epsilon, 1e-6)
+        bracket = Bracket(max(lower.epsilon, 0.0), max(upper.epsilon, 0.0), step, len(above.mass))
+        return _Found(bracket, noisy, exact.slope)
+
+
+class _Plan(NamedTuple):
+    """How to compute next.
+
+    Attributes:
+        aim: Tilt and window.
+        step: Grid width.
+        extended: Transform in extended precision.
+        rare: The tilt is held back because rare large losses would dominate at the saddle point.
+    """
+
+    aim: Aim
+    step: float
+    extended: bool = False
+    rare: bool = False
+
+
+class _Found(NamedTuple):
+    """One grid's answer.
+
+    Attributes:
+        bracket: Lower and upper.
+        noisy: Rounding makes up much of the width.
+        slope: ``-d log(delta) / d epsilon`` at the upper end.
+    """
+
+    bracket: Bracket
+    noisy: bool
+    slope: float
+
+
+class _Crossing(NamedTuple):
+    """Where delta is crossed, and how steeply."""
+
+    epsilon: float
+    slope: float = 0.0
 
 
 def _allowed(epsilon: float) -> float:
@@ -147,7 +208,7 @@ def _narrower(one: Bracket, other: Bracket) -> Bracket:
     return Bracket(lower, upper, other.step, other.points)
 
 
-def _epsilon(composed: Composed, delta: float, *, upper: bool) -> float:
+def _crossing(composed: Composed, delta: float, *, upper: bool) -> _Crossing:
     """The epsilon at which delta's bound crosses ``delta``; infinite, or zero, where the window does not show it.
 
     ``delta(epsilon) = infinity + sum_{l > epsilon} p(l) (1 - e^{epsilon - l})``, in units of
@@ -173,16 +234,17 @@ def _epsilon(composed: Composed, delta: float, *, upper: bool) -> float:
         beyond_shrunk = np.append(shrunk[1:], 0.0)
         deltas = beyond - np.exp(away) * beyond_shrunk - extra
         if wanted <= 0:
-            return float("inf")
+            return _Crossing(float("inf"))
         crossed = np.flatnonzero(deltas >= wanted)
         if len(crossed) == 0:
-            return float(losses[0]) if upper else float("-inf")
+            return _Crossing(float(losses[0]) if upper else float("-inf"))
         last = int(crossed[-1])
         if last == len(losses) - 1:
-            return float("inf") if upper else float(losses[last])
+            return _Crossing(float("inf") if upper else float(losses[last]))
         if not upper:
             wanted = wanted + extra[last]
         ratio = (beyond[last] - wanted) / beyond_shrunk[last]
         exact = middle + np.log(ratio) if ratio > 0 else losses[last + 1 if upper else last]
         found = float(np.clip(exact, losses[last], losses[last + 1]))
-        return found + (1e-14 if upper else -1e-14) * (1 + abs(middle))
+        slope = float(np.exp(away[last]) * beyond_shrunk[last] / wanted)
+        return _Crossing(found + (1e-14 if upper else -1e-14) * (1 + abs(middle)), slope)

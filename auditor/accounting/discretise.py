@@ -10,6 +10,7 @@ step is of second order in the grid.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,8 +105,12 @@ def _merge_down(pair: LossPair, step: float, ends: tuple[int, int], *, mirrored:
     grid = offset + step * points
     with np.errstate(divide="ignore", invalid="ignore"):
         loss = np.log(cells.p) - np.log(cells.q)
-    mass = _exchange(cells.p, loss, grid, step)
-    return GridLoss(step, int(points[0]), offset - pair.resolution, mass, 0.0)
+    best = _exchange(cells.p, loss, grid, step)
+    if best.lost > step * step / 100:
+        shifted = _exchange(cells.p, loss, grid + best.worst, step)
+        if shifted.lost < best.lost:
+            best, offset = shifted, offset + best.worst
+    return GridLoss(step, int(points[0]), offset - pair.resolution, best.mass, 0.0)
 
 
 def _middle_excess(cells: CellMasses, points: Floats, step: float) -> float:
@@ -129,7 +134,21 @@ def _midway(cells: CellMasses, points: Floats, step: float, offset: float) -> Fl
     return 0.5 * (excess[1:] + excess[:-1])
 
 
-def _exchange(mass: Floats, loss: Floats, grid: Floats, step: float) -> Floats:
+class _Exchanged(NamedTuple):
+    """Masses on the grid.
+
+    Attributes:
+        mass: Mass of each grid point.
+        lost: Mean loss given up by rounding down.
+        worst: How far the outcome that gave up most lay above its grid point.
+    """
+
+    mass: Floats
+    lost: float
+    worst: float
+
+
+def _exchange(mass: Floats, loss: Floats, grid: Floats, step: float) -> _Exchanged:
     """Masses on the grid after merging each outcome with a fraction of a neighbour.
 
     An outcome whose loss lies a little above its grid point is merged with that fraction of the outcome below it
@@ -156,7 +175,9 @@ def _exchange(mass: Floats, loss: Floats, grid: Floats, step: float) -> Floats:
     index = falls + np.floor(np.clip(away[falls] / step, -len(mass) - 1, len(mass))).astype(np.int64)
     inside = index >= 0
     np.add.at(stays, np.minimum(index[inside], len(mass) - 1), (kept * mass)[falls][inside])
-    return stays
+    fallen = mass[falls] * np.clip(away[falls] - step * (index - falls), 0, step)
+    worst = float(away[falls[np.argmax(fallen)]]) if len(falls) else 0.0
+    return _Exchanged(stays, float(fallen.sum()), worst if abs(worst) < step else 0.0)
 
 
 def _fractions(
