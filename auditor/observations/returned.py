@@ -41,4 +41,18 @@ class RecoveredLabels:
     notes: tuple[str, ...] = ()
 
 
-AttackOutput = MembershipScores | Reconstruction | RecoveredLabels
+@dataclass(frozen=True)
+class Attributions:
+    """A score for each answer the attack may give about each candidate; higher means more likely.
+
+    Attributes:
+        scores: Shape ``(candidates, answers)``.
+        choices: What each answer is, e.g. a client's number or a category's.
+    """
+
+    scores: Tensor
+    choices: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
+AttackOutput = MembershipScores | Reconstruction | RecoveredLabels | Attributions

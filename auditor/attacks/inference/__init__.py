@@ -1,0 +1,1 @@
+"""Inference of other things than membership: whose record, which property, which attribute."""

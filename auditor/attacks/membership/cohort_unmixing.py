@@ -1,0 +1,85 @@
+"""Membership in one client's data from sums alone, by who took part in which round."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
+from auditor.attacks.membership.traces import alignments, asked_client
+from auditor.core.errors import AttackFailed
+from auditor.core.grants import Grant
+from auditor.core.shape import TargetShape
+from auditor.observations.released import Observation, Rounds
+from auditor.observations.returned import MembershipScores
+
+
+class CohortUnmixing:
+    """Secure aggregation hides a client in each round; changing cohorts give it away over many rounds.
+
+    After Kerkouche et al., 2023, PROLIN, arXiv:2303.03908: a figure of each round's aggregate (here the cosine with
+    a candidate's gradient) is a sum over the clients that took part, so least squares on the participation
+    matrix gives each client's share.
+    """
+
+    name: ClassVar[str] = "membership/cohort-unmixing"
+    title: ClassVar[str] = "Membership from sums over changing cohorts"
+    paper: ClassVar[str] = "Kerkouche et al., 2023, PROLIN, arXiv:2303.03908"
+    needs: ClassVar[Needs] = Needs(frozenset({Grant.AGGREGATE_UPDATE, Grant.ALL_ROUNDS}))
+    revision: ClassVar[int] = 1
+    observes: ClassVar[tuple[type, ...]] = (Rounds,)
+    attack_class: ClassVar[str] = "membership"
+
+    class Params(AttackParams):
+        """Nothing to choose."""
+
+    def __init__(self, params: AttackParams) -> None:
+        self.params = params
+
+    def unmet(self, shape: TargetShape) -> list[str]:
+        """Nothing beyond the grants; cohorts are checked on the log."""
+        return []
+
+    def cost(self, shape: TargetShape) -> Cost:
+        """A gradient of each candidate in each round."""
+        return Cost(gradient_evaluations=shape.members + shape.nonmembers)
+
+    def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
+        """The client's coefficient in a candidate's cosine with the aggregates."""
+        assert isinstance(seen, Rounds)
+        client = asked_client(seen)
+        part, place = participation(seen), seen.clients.index(client)
+        _check(part, place, client)
+        cosines = alignments(seen, known.model, context, aggregate=True).values[:, 0]
+        part = part[: len(cosines)]  # fewer where time ran out
+        # Standardised within a round: the aggregate's own size then says nothing about a candidate.
+        centred = cosines - cosines.mean(dim=1, keepdim=True)
+        scaled = centred / cosines.std(dim=1, keepdim=True).clamp_min(1e-12)
+        shares = torch.linalg.lstsq(part, scaled, driver="gelsd").solution
+        note = f"{len(part)} rounds, cohorts of {int(part[:, :-1].sum(dim=1).mean().round())} of {len(seen.clients)}"
+        return MembershipScores(shares[place], notes=(note,))
+
+
+def participation(seen: Rounds) -> Tensor:
+    """Who took part: ``(rounds, clients + 1)``, the last column the intercept."""
+    rows = [[float(client in view.cohort) for client in seen.clients] + [1.0] for view in seen.rounds]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def _check(part: Tensor, place: int, client: int) -> None:
+    """Can the client's column be told from the others?
+
+    The intercept stays out: with cohorts of one size it is a sum of the clients' columns, and least squares of
+    smallest norm still orders candidates.
+
+    Raises:
+        AttackFailed: where it took part in every round or always together with the same others.
+    """
+    clients = part[:, :-1]
+    rest = torch.cat([clients[:, :place], clients[:, place + 1 :]], dim=1)
+    tied = int(torch.linalg.matrix_rank(clients)) == int(torch.linalg.matrix_rank(rest))
+    if tied or bool(clients[:, place].all()):
+        raise AttackFailed(
+            f"the cohorts of {len(part)} rounds do not single out client {client}; they must change, over at least "
+            f"{clients.shape[1]} rounds"
+        )
