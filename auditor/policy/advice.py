@@ -63,6 +63,8 @@ class Adviser:
             return f"About {times} times as many would settle it if the rate stays: {self._where_to_add(outcome)}."
         if measurement.refused:
             return f"Add to the sample: {self._where_to_add(outcome)}."
+        if outcome.cut_short:
+            return f"Raise {self.named('budget.minutes')} and run again."
         return ""
 
     def _where_to_add(self, outcome: Outcome) -> str:

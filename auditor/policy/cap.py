@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from auditor.core.findings import Finding
-from auditor.core.measurement import Outcome
+from auditor.core.measurement import Measurement, Outcome
 from auditor.core.privacy import Agreement, LintSeverity
 from auditor.core.results import Results
 from auditor.policy import rule
-from auditor.policy.bands import Band, band_of_ratio
+from auditor.policy.bands import Band, band, band_of_ratio
 from auditor.policy.disagreement import released_only
 from auditor.policy.words import number
 
@@ -61,9 +61,19 @@ def verified_cap(
     ratios = [point.tpr / point.fpr for point in caps.roc if rule.SMALLEST_FPR <= point.fpr <= rule.LARGEST_FPR]
     if not ratios or band_of_ratio(max(ratios)) == Band.S3:
         return None
+    if any(_above(measurement, max(ratios)) for outcome in measured for measurement in outcome.measurements):
+        return None
     said = number(max(ratios), towards="up")
     return Cap(
         band_of_ratio(max(ratios)),
         f"the differential privacy that this run applied caps any attack at naming training records {said} times "
         "as often as others",
     )
+
+
+def _above(measurement: Measurement, ratio: float) -> bool:
+    """Was more measured than the cap allows? Then it is no cap, even where the excess is no finding yet."""
+    banded = band(measurement)
+    if banded is None or measurement.interval is None or measurement.refused:
+        return False
+    return measurement.interval.low > ratio * measurement.at.get("fpr", 1.0)

@@ -13,7 +13,7 @@ from auditor.core.results import Results
 from auditor.policy.bounds import bound_claims
 from auditor.policy.negative import control_claims, faulty_control
 from auditor.policy.records import record_claims
-from auditor.policy.roles import is_control, is_measured
+from auditor.policy.roles import is_measured, is_test
 
 BY_CLASS = {
     "membership": "mia_tpr_at_fpr",
@@ -59,7 +59,7 @@ def verdict(findings: Iterable[Finding]) -> bool | None:
 def _measured(results: Results, findings: Sequence[Finding]) -> list[Claim]:
     found = []
     for attack_class, kind in BY_CLASS.items():
-        tested = [o for o in results.outcomes if o.attack_class == attack_class and not is_control(o)]
+        tested = [o for o in results.outcomes if o.attack_class == attack_class and is_test(o)]
         mine = _of(tested, findings)
         if not any(is_measured(outcome) for outcome in tested):
             continue
@@ -73,7 +73,7 @@ def _measured(results: Results, findings: Sequence[Finding]) -> list[Claim]:
 def _server(results: Results, findings: Sequence[Finding]) -> list[Claim]:
     """What a server that follows the protocol learned (GDPR Art. 28)."""
     passive = {s.name for s in results.scenarios if s.actor == "server" and s.behaviour == "passive"}
-    tested = [outcome for outcome in results.outcomes if outcome.scenario in passive and not is_control(outcome)]
+    tested = [outcome for outcome in results.outcomes if outcome.scenario in passive and is_test(outcome)]
     if not any(is_measured(outcome) for outcome in tested):
         return []
     words = "attempts of a server that follows the protocol"
@@ -126,7 +126,7 @@ def _shares(results: Results, scenarios: set[str]) -> dict[str, tuple[float, flo
     return {
         f"{o.attack}@{o.state}": (m.interval.low, m.interval.high)
         for o in results.outcomes
-        if o.scenario in scenarios
+        if o.scenario in scenarios and is_test(o)
         for m in o.measurements
         if m.metric == "recovered_share" and m.interval is not None and not m.refused
     }

@@ -9,7 +9,7 @@ from auditor.core.findings import CoverageRow
 from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.core.results import Results
 from auditor.core.shape import Task
-from auditor.policy.roles import is_control, is_measured
+from auditor.policy.roles import is_measured, is_test
 from auditor.policy.words import listed
 
 
@@ -68,7 +68,7 @@ def coverage(results: Results) -> tuple[CoverageRow, ...]:
 
 
 def _row(results: Results, row: AttackClass) -> CoverageRow:
-    planned = [o for o in results.outcomes if o.attack_class == row.attack_class and not is_control(o)]
+    planned = [o for o in results.outcomes if o.attack_class == row.attack_class and is_test(o)]
     status, reason = _state(results, row, planned)
     attacks = tuple(dict.fromkeys(o.attack for o in planned if is_measured(o)))
     return CoverageRow(id=row.id, title=row.title, status=status, reason=reason, attacks=attacks)

@@ -9,6 +9,7 @@ from auditor.policy.disagreement import disagreements
 from auditor.policy.epsilon import accounting_findings
 from auditor.policy.outcomes import outcome_findings, unanswered
 from auditor.policy.risk import risks
+from auditor.policy.roles import powerless
 
 
 def judged(results: Results) -> Results:
@@ -26,10 +27,11 @@ def judged(results: Results) -> Results:
 
 def _findings(results: Results) -> tuple[Finding, ...]:
     adviser = Adviser(results.settings, results.positions)
-    limits = {scenario.name: scenario.thresholds for scenario in results.scenarios}
+    weak = powerless(results.outcomes)
+    limits = {scenario.name: scenario.thresholds for scenario in results.scenarios if not scenario.control}
     found: list[Finding] = []
     for outcome in results.outcomes:
-        found += outcome_findings(outcome, limits.get(outcome.scenario, ()), adviser)
+        found += outcome_findings(outcome, limits.get(outcome.scenario, ()), adviser, weak=outcome.attack in weak)
     for scenario, thresholds in limits.items():
         found += _unanswered(scenario, thresholds, found)
     return (*found, *disagreements(results), *accounting_findings(results.accounting))

@@ -4,7 +4,7 @@ from auditor.core.findings import Claim, ClaimKind
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.results import Results
 from auditor.policy import rule
-from auditor.policy.roles import is_clean, is_control, is_measured
+from auditor.policy.roles import is_clean, is_measured, is_negative_control, is_test
 from auditor.policy.words import listed, percent
 
 _GUESSED = {"reconstruction": "recovered_share", "attribute": "label_accuracy"}
@@ -21,7 +21,9 @@ def faulty_control(results: Results) -> bool:
 
 
 def _answers(results: Results) -> list[tuple[Outcome, bool]]:
-    controls = [outcome for outcome in results.outcomes if is_measured(outcome) and is_control(outcome)]
+    controls = [
+        o for o in results.outcomes if o.attack_class == "membership" and is_measured(o) and is_negative_control(o)
+    ]
     return [(o, clean) for o in controls for m in o.measurements if (clean := is_clean(m)) is not None]
 
 
@@ -65,7 +67,7 @@ def _guesses(results: Results, attack_class: str) -> list[tuple[Outcome, Measure
     return [
         (outcome, measurement)
         for outcome in results.outcomes
-        if is_measured(outcome) and outcome.attack_class == attack_class
+        if is_measured(outcome) and is_test(outcome) and outcome.attack_class == attack_class
         for measurement in outcome.measurements
         if measurement.metric == _GUESSED[attack_class] and measurement.floor is not None
     ]

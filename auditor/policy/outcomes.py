@@ -3,35 +3,48 @@
 from collections.abc import Sequence
 
 from auditor.core.findings import Finding, FindingStatus, Threshold
-from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
+from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.policy import keys
 from auditor.policy.advice import Adviser
+from auditor.policy.checks import control_finding
 from auditor.policy.judgement import Judgement, judge, records_needed
-from auditor.policy.phrases import found, headline, phrase
-from auditor.policy.roles import is_clean, is_control
-from auditor.policy.words import quantity, sentence
+from auditor.policy.phrases import headline
+from auditor.policy.roles import is_test
+from auditor.policy.statements import measured_finding, most_prominent
+from auditor.policy.words import sentence
 
 _ENDS = {
     OutcomeStatus.NOT_APPLICABLE: (FindingStatus.NOT_APPLICABLE, "does not apply"),
     OutcomeStatus.NOT_RUN: (FindingStatus.NOT_RUN, "was not run"),
     OutcomeStatus.FAILED: (FindingStatus.FAILED, "failed"),
 }
-_HEADLINES = ("tpr_at_fpr", "recovered_share", "label_accuracy")
+_POWERLESS = "the attack finds nothing even where everything is laid open, so its low figure shows nothing"
+_CUT_SHORT = "the time budget ended the attack before its planned work was done, so its low figure shows little"
 
 
-def outcome_findings(outcome: Outcome, thresholds: Sequence[Threshold], adviser: Adviser) -> tuple[Finding, ...]:
-    """All findings of one outcome, in the order of the limits."""
+def outcome_findings(
+    outcome: Outcome, thresholds: Sequence[Threshold], adviser: Adviser, *, weak: bool = False
+) -> tuple[Finding, ...]:
+    """All findings of one outcome, in the order of the limits.
+
+    Args:
+        outcome: How a planned attack ended.
+        thresholds: Limits of its scenario.
+        adviser: Knows the settings.
+        weak: The attack's positive control found nothing, so its low figures show nothing.
+    """
     if outcome.status != OutcomeStatus.MEASURED:
         return (_unmeasured(outcome, adviser),)
     if not outcome.measurements:
         return (_without_figure(outcome),)
-    if is_control(outcome):
-        return (_control(outcome),)
+    if not is_test(outcome):
+        return (control_finding(outcome),)
     metrics = {measurement.metric for measurement in outcome.measurements}
     relevant = [threshold for threshold in thresholds if keys.parsed(threshold.metric).metric in metrics]
     if not relevant:
         return (_without_limit(outcome),)
-    return tuple(_against(outcome, threshold, adviser) for threshold in relevant)
+    doubt = _POWERLESS if weak else _CUT_SHORT if outcome.cut_short else ""
+    return tuple(_against(outcome, threshold, adviser, doubt) for threshold in relevant)
 
 
 def unanswered(scenario: str, thresholds: Sequence[Threshold], findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -64,23 +77,6 @@ def _unmeasured(outcome: Outcome, adviser: Adviser) -> Finding:
     )
 
 
-def _control(outcome: Outcome) -> Finding:
-    """Membership of an untrained model: the limit is chance itself, and a breach is a fault of the test."""
-    answers = [(m, clean) for m in outcome.measurements if (clean := is_clean(m)) is not None]
-    worst = min(answers, key=lambda answer: answer[1], default=None)
-    if worst is None:
-        judgement = Judgement(FindingStatus.INCONCLUSIVE, "the control gave no usable rate of true positives")
-        return _finding(outcome, min(outcome.measurements, key=_prominence), judgement, limit=None, advice="")
-    measurement, clean = worst
-    if clean:
-        judgement = Judgement(FindingStatus.WITHIN, "negative control: no more than chance was found, as it must be")
-        return _finding(outcome, measurement, judgement, limit=measurement.at["fpr"], advice="")
-    because = "negative control: the attack seems to succeed where nothing can be found, so members and others differ"
-    advice = "Draw members and non-members at random from one source (target.data), then run again."
-    judgement = Judgement(FindingStatus.FAILED, because)
-    return _finding(outcome, measurement, judgement, limit=measurement.at["fpr"], advice=advice)
-
-
 def _without_figure(outcome: Outcome) -> Finding:
     return Finding(
         id=f"{outcome.key}:no_figure",
@@ -92,8 +88,8 @@ def _without_figure(outcome: Outcome) -> Finding:
 
 
 def _without_limit(outcome: Outcome) -> Finding:
-    measurement = min(outcome.measurements, key=_prominence)
-    return _finding(
+    measurement = most_prominent(outcome)
+    return measured_finding(
         outcome,
         measurement,
         Judgement(FindingStatus.INCONCLUSIVE, "no limit was fixed before the run, so the figure is not judged"),
@@ -102,7 +98,7 @@ def _without_limit(outcome: Outcome) -> Finding:
     )
 
 
-def _against(outcome: Outcome, threshold: Threshold, adviser: Adviser) -> Finding:
+def _against(outcome: Outcome, threshold: Threshold, adviser: Adviser, doubt: str) -> Finding:
     measurement = next((m for m in outcome.measurements if keys.of(m) == keys.parsed(threshold.metric)), None)
     if measurement is None:
         return Finding(
@@ -115,42 +111,7 @@ def _against(outcome: Outcome, threshold: Threshold, adviser: Adviser) -> Findin
             advice="Change the point in the scenario to one that the attack measures.",
         )
     judgement = judge(measurement, threshold.limit)
+    if doubt and judgement.status == FindingStatus.WITHIN:
+        judgement = Judgement(FindingStatus.INCONCLUSIVE, f"{judgement.because}, but {doubt}")
     advice = adviser.about(outcome, measurement, judgement.status, needed=records_needed(measurement, threshold.limit))
-    return _finding(outcome, measurement, judgement, limit=threshold.limit, advice=advice, key=threshold.metric)
-
-
-def _finding(
-    outcome: Outcome, measurement: Measurement, judgement: Judgement, *, limit: float | None, advice: str, key: str = ""
-) -> Finding:
-    interval = measurement.interval
-    return Finding(
-        id=f"{outcome.key}:{key or measurement.key}",
-        outcome=outcome.key,
-        status=judgement.status,
-        metric=key or measurement.key,
-        value=measurement.value,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        limit=limit,
-        unit=measurement.unit,
-        sentence=_said(outcome, measurement, judgement, limit=limit),
-        advice=advice,
-    )
-
-
-def _said(outcome: Outcome, measurement: Measurement, judgement: Judgement, *, limit: float | None) -> str:
-    if measurement.value is None or measurement.refused:
-        text = f"{headline(outcome)}: {phrase(measurement).subject} is not stated"
-        return f"{text}. {sentence(judgement.because)}" if judgement.because else f"{text}."
-    first = sentence(f"{headline(outcome)}: {found(measurement, limit=limit)}")
-    if measurement.n > 0:
-        first = f"{first[:-1]}. Counted over {measurement.n:,} {measurement.n_of or 'trials'}."
-    because = judgement.because
-    if limit is not None:
-        because = because.replace("the limit", f"the limit of {quantity(limit, measurement.unit)}", 1)
-    return f"{first} {sentence(because)}"
-
-
-def _prominence(measurement: Measurement) -> tuple[int, float]:
-    known = measurement.metric in _HEADLINES
-    return (_HEADLINES.index(measurement.metric) if known else len(_HEADLINES), min(measurement.at.values(), default=0))
+    return measured_finding(outcome, measurement, judgement, limit=threshold.limit, advice=advice, key=threshold.metric)

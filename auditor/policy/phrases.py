@@ -57,7 +57,7 @@ def with_interval(measurement: Measurement, *, limit: float | None = None) -> st
 def found(measurement: Measurement, *, limit: float | None = None) -> str:
     """What was measured as a clause, with the figure, its interval and the figure without any attack."""
     clause = phrase(measurement).adversary_does.format(figure=with_interval(measurement, limit=limit))
-    if measurement.floor is None or measurement.metric == "tpr_at_fpr":
+    if measurement.floor is None or measurement.floor == measurement.at.get("fpr"):
         return clause
     how = f" ({measurement.floor_is})" if measurement.floor_is else ""
     return f"{clause}; without the attack the figure is {quantity(measurement.floor, measurement.unit)}{how}"

@@ -90,6 +90,9 @@ def _adversary(scenario: Adversary) -> dict[str, Any]:
         "behaviour": scenario.behaviour,
         "grants": sorted(map(str, getattr(scenario, "grants", ()))),
         "attacks": sorted(getattr(scenario, "attacks", ())),
+        "control": getattr(scenario, "control", False),
+        "federation": _plain(getattr(scenario, "federation", {})),
+        "privacy": _plain(getattr(scenario, "privacy", None)),
         "access": scenario.access,
         "knowledge": scenario.knowledge,
     }

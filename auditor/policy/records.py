@@ -5,6 +5,7 @@ from collections.abc import Callable
 from auditor.core.findings import Claim, ClaimKind
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.results import Results
+from auditor.policy.roles import is_measured, is_test
 from auditor.policy.words import count, listed
 
 
@@ -67,7 +68,7 @@ def _coverage(results: Results) -> str:
 
 
 def _profiles(results: Results) -> str:
-    tested = list(dict.fromkeys(o.scenario for o in results.outcomes if o.status == OutcomeStatus.MEASURED))
+    tested = list(dict.fromkeys(o.scenario for o in results.outcomes if is_measured(o) and is_test(o)))
     return f"Results are given for each adversary: {listed(tested)}." if len(tested) > 1 else ""
 
 
@@ -81,7 +82,7 @@ def _effort(results: Results) -> str:
 def _threats(results: Results) -> str:
     if not results.scenarios:
         return ""
-    names = listed([scenario.name for scenario in results.scenarios])
+    names = listed([scenario.name for scenario in results.scenarios if not scenario.control])
     return (
         f"The release context is declared as '{results.organisation.release_context}'; adversaries considered: {names}."
     )

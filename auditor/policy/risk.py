@@ -14,7 +14,7 @@ from auditor.core.results import Organisation, Results, ScenarioSummary
 from auditor.policy import rule
 from auditor.policy.bands import Band, Banded, band
 from auditor.policy.cap import verified_cap
-from auditor.policy.roles import is_control, is_measured
+from auditor.policy.roles import is_measured, is_test
 from auditor.policy.words import count, sentence
 
 EVENTS = {
@@ -45,7 +45,7 @@ def risks(results: Results, findings: Sequence[Finding]) -> tuple[RiskCell, ...]
     """The cells of all scenarios, in the order of scenarios and attack classes."""
     cells = []
     for scenario in results.scenarios:
-        planned = [o for o in results.outcomes if o.scenario == scenario.name and not is_control(o)]
+        planned = [o for o in results.outcomes if o.scenario == scenario.name and is_test(o)]
         for event in dict.fromkeys(_event(outcome) for outcome in planned):
             mine = [outcome for outcome in planned if _event(outcome) == event]
             cells.append(_cell(results, scenario, event, mine, findings))
@@ -149,6 +149,7 @@ def _open_ends(planned: Sequence[Outcome], pieces: Sequence[_Piece]) -> list[str
     """Why the true likelihood may be higher than shown."""
     wide = dict.fromkeys(p.outcome.attack for p in pieces if p.banded.band == Band.INCONCLUSIVE)
     ends = [f"the result of {attack} is partly inconclusive" for attack in wide]
+    ends += [f"the time budget cut {o.attack} short" for o in planned if o.cut_short]
     for outcome in planned:
         if outcome.status in {OutcomeStatus.FAILED, OutcomeStatus.NOT_RUN}:
             ends.append(f"the attack {outcome.attack} gave no figure ({outcome.status.replace('_', ' ')})")

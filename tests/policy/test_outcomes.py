@@ -114,7 +114,7 @@ def test_every_outcome_yields_a_finding():
 def test_a_clean_negative_control_is_within_and_a_dirty_one_is_a_failed_test():
     limit = "released-model:membership/lira@initial:tpr_at_fpr[fpr=0.01]"
     clean = findings(outcome(measurement(0.01, 0.005, 0.02), state=ModelState.INITIAL))[limit]
-    assert (clean.status, clean.limit) == (FindingStatus.WITHIN, 0.01)
+    assert clean.status == FindingStatus.WITHIN
     dirty = findings(outcome(measurement(0.2, 0.15, 0.25), state=ModelState.INITIAL))[limit]
     assert dirty.status == FindingStatus.FAILED
     assert "target.data" in dirty.advice
@@ -135,3 +135,61 @@ def test_nothing_planned_leaves_limits_unanswered_and_accounting_stated():
         FindingStatus.NOT_APPLICABLE,
     ]
     assert made.risks == ()
+
+
+def control(share, low, high, **other):
+    fields = {"scenario": "single-record", "control": "positive"} | other
+    return inversion(recovered(share, low, high), **fields)
+
+
+SHARE = "honest-server:inversion/gradient-matching@trained:recovered_share"
+
+
+def test_a_positive_control_says_whether_the_attack_works_at_all():
+    works = findings(control(1.0, 0.63, 1.0))["single-record:inversion/gradient-matching@trained:recovered_share"]
+    assert works.status == FindingStatus.WITHIN
+    assert "Positive control: the attack works" in works.sentence
+    broken = findings(control(0.0, 0.0, 0.37))["single-record:inversion/gradient-matching@trained:recovered_share"]
+    assert broken.status == FindingStatus.FAILED
+    assert "parameters" in broken.advice
+
+
+def test_a_low_figure_of_an_attack_that_does_not_work_shows_nothing():
+    low = inversion(recovered(0.0, 0.0, 0.05))
+    assert findings(low, control(1.0, 0.63, 1.0))[SHARE].status == FindingStatus.WITHIN
+    doubted = findings(low, control(0.0, 0.0, 0.37))[SHARE]
+    assert doubted.status == FindingStatus.INCONCLUSIVE
+    assert "even where everything is laid open" in doubted.sentence
+    high = inversion(recovered(0.5, 0.4, 0.6))
+    assert findings(high, control(0.0, 0.0, 0.37))[SHARE].status == FindingStatus.EXCEEDS
+
+
+def test_one_model_state_is_enough_to_show_that_the_attack_works():
+    low = inversion(recovered(0.0, 0.0, 0.05))
+    fresh = control(1.0, 0.63, 1.0, state=ModelState.INITIAL)
+    assert findings(low, control(0.0, 0.0, 0.37), fresh)[SHARE].status == FindingStatus.WITHIN
+
+
+def test_a_control_that_gave_no_figure_takes_nothing_away():
+    low = inversion(recovered(0.0, 0.0, 0.05))
+    failed = control(0, 0, 0, status=OutcomeStatus.FAILED)
+    assert findings(low, failed)[SHARE].status == FindingStatus.WITHIN
+
+
+def test_limits_of_a_control_are_not_asked_for():
+    extra = server(name="single-record", control=True)
+    found = findings(inversion(recovered(0.0, 0.0, 0.05)), scenarios=(released(), server(), extra))
+    assert not any(key.startswith("single-record") for key in found)
+
+
+def test_an_attack_cut_short_cannot_be_within():
+    found = findings(inversion(recovered(0.0, 0.0, 0.05), cut_short=True))[SHARE]
+    assert found.status == FindingStatus.INCONCLUSIVE
+    assert "budget.minutes (now 30.0)" in found.advice
+    assert findings(inversion(recovered(0.5, 0.4, 0.6), cut_short=True))[SHARE].status == FindingStatus.EXCEEDS
+
+
+def test_a_membership_floor_above_chance_is_said():
+    blind = measurement(0.123, 0.101, 0.16, floor=0.04, floor_is="telling the samples apart without the model")
+    assert "without the attack the figure is 4 % (telling" in findings(outcome(blind))[KEY].sentence
+    assert "without the attack" not in findings(outcome(measurement(0.123, 0.101, 0.16, floor=0.01)))[KEY].sentence

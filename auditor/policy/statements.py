@@ -1,0 +1,52 @@
+"""A judged measurement as a finding, with its sentence."""
+
+from auditor.core.findings import Finding
+from auditor.core.measurement import Measurement, Outcome
+from auditor.policy.judgement import Judgement
+from auditor.policy.phrases import found, headline, phrase
+from auditor.policy.words import quantity, sentence
+
+_HEADLINES = ("tpr_at_fpr", "recovered_share", "label_accuracy")
+
+
+def measured_finding(
+    outcome: Outcome, measurement: Measurement, judgement: Judgement, *, limit: float | None, advice: str, key: str = ""
+) -> Finding:
+    """A finding about one measurement, with its sentence."""
+    interval = measurement.interval
+    return Finding(
+        id=f"{outcome.key}:{key or measurement.key}",
+        outcome=outcome.key,
+        status=judgement.status,
+        metric=key or measurement.key,
+        value=measurement.value,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        limit=limit,
+        unit=measurement.unit,
+        sentence=_said(outcome, measurement, judgement, limit=limit),
+        advice=advice,
+    )
+
+
+def _said(outcome: Outcome, measurement: Measurement, judgement: Judgement, *, limit: float | None) -> str:
+    if measurement.value is None or measurement.refused:
+        text = f"{headline(outcome)}: {phrase(measurement).subject} is not stated"
+        return f"{text}. {sentence(judgement.because)}" if judgement.because else f"{text}."
+    first = sentence(f"{headline(outcome)}: {found(measurement, limit=limit)}")
+    if measurement.n > 0:
+        first = f"{first[:-1]}. Counted over {measurement.n:,} {measurement.n_of or 'trials'}."
+    because = judgement.because
+    if limit is not None:
+        because = because.replace("the limit", f"the limit of {quantity(limit, measurement.unit)}", 1)
+    return f"{first} {sentence(because)}"
+
+
+def most_prominent(outcome: Outcome) -> Measurement:
+    """The measurement that stands for the outcome: a headline metric at its lowest operating point."""
+    return min(outcome.measurements, key=_prominence)
+
+
+def _prominence(measurement: Measurement) -> tuple[int, float]:
+    known = measurement.metric in _HEADLINES
+    return (_HEADLINES.index(measurement.metric) if known else len(_HEADLINES), min(measurement.at.values(), default=0))

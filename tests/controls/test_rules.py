@@ -1,0 +1,160 @@
+import pytest
+
+from auditor.controls.catalogue import Entry
+from auditor.controls.evidence import by_kind
+from auditor.controls.rules import Case, decide
+from auditor.core.findings import Claim, ClaimKind, ControlStatus
+
+S = ControlStatus
+
+
+def entry(asks="achieve", kinds=("mia_tpr_at_fpr",), requires=None):
+    return Entry(
+        id="x",
+        title="X",
+        kind="binding",
+        asks=asks,
+        paraphrase="Do it.",
+        evidence_kinds=kinds,
+        requires=requires,
+        outside_reach=("people",),
+        source_ref="Art. 1",
+        source_basis="memory",
+        as_of="2026-11-20",
+    )
+
+
+def claim(kind, supports, name=None):
+    return Claim(
+        id=name or f"claim:{kind}",
+        kind=ClaimKind.MEASUREMENT,
+        sentence=f"About {kind}.",
+        evidence_kind=kind,
+        supports=supports,
+    )
+
+
+CLEAN = tuple(claim("negative_controls", True, f"measured:controls:{c}") for c in ("membership", "reconstruction"))
+DIRTY = (claim("negative_controls", False, "measured:controls:membership"),)
+
+
+def verdict(*claims, dropped=(), **fields):
+    return decide(Case(entry(**fields), by_kind(claims), frozenset(dropped), "20 November 2027"))
+
+
+def test_supports_always_says_for_what():
+    found = verdict(claim("mia_tpr_at_fpr", True), *CLEAN)
+    assert found.status == S.SUPPORTS
+    assert found.reason.startswith("Supports, for the attacks run, on this sample, until 20 November 2027.")
+    assert "membership inference" in found.reason
+    assert found.evidence == ("claim:mia_tpr_at_fpr",)
+
+
+def test_contradicts_with_what_was_found():
+    found = verdict(claim("mia_tpr_at_fpr", False), *CLEAN)
+    assert (found.status, found.reason) == (S.CONTRADICTS, "About mia_tpr_at_fpr.")
+
+
+def test_an_open_answer_is_inconclusive():
+    assert verdict(claim("mia_tpr_at_fpr", None), *CLEAN).status == S.INCONCLUSIVE
+
+
+def test_without_a_clean_negative_control_nothing_supports():
+    assert verdict(claim("mia_tpr_at_fpr", True)).status == S.INCONCLUSIVE
+    dirty = verdict(claim("mia_tpr_at_fpr", True), *DIRTY)
+    assert dirty.status == S.INCONCLUSIVE
+    assert "was not clean" in dirty.reason
+
+
+def test_the_control_must_be_of_the_same_kind_of_attack():
+    kinds = ("gia_reconstruction_match",)
+    assert verdict(claim("gia_reconstruction_match", True), CLEAN[0], kinds=kinds).status == S.INCONCLUSIVE
+    assert verdict(claim("gia_reconstruction_match", True), CLEAN[1], kinds=kinds).status == S.SUPPORTS
+
+
+def test_one_contradiction_outweighs_any_support():
+    kinds = ("mia_tpr_at_fpr", "gia_reconstruction_match")
+    claims = (claim("mia_tpr_at_fpr", True), claim("gia_reconstruction_match", False))
+    assert verdict(*claims, *CLEAN, kinds=kinds).status == S.CONTRADICTS
+
+
+def test_a_missing_requirement_is_named():
+    kinds = ("mia_tpr_at_fpr", "mitigation_delta")
+    found = verdict(claim("mia_tpr_at_fpr", True), *CLEAN, kinds=kinds)
+    assert found.status == S.INCONCLUSIVE
+    assert "Not done: a re-run with a measure switched on." in found.reason
+    enough = verdict(claim("mia_tpr_at_fpr", True), *CLEAN, kinds=kinds, requires=("mia_tpr_at_fpr",))
+    assert enough.status == S.SUPPORTS
+
+
+def test_further_evidence_can_still_contradict():
+    kinds = ("mia_tpr_at_fpr", "extraction_rate")
+    claims = (claim("mia_tpr_at_fpr", True), claim("extraction_rate", False))
+    assert verdict(*claims, *CLEAN, kinds=kinds, requires=("mia_tpr_at_fpr",)).status == S.CONTRADICTS
+
+
+def test_what_cannot_apply_is_not_asked_for():
+    kinds = ("mia_tpr_at_fpr", "extraction_rate")
+    found = verdict(claim("mia_tpr_at_fpr", True), *CLEAN, kinds=kinds, dropped=("extraction_rate",))
+    assert found.status == S.SUPPORTS
+    gone = verdict(kinds=("extraction_rate",), dropped=("extraction_rate",))
+    assert gone.status == S.NOT_TESTED
+    assert "Does not apply" in gone.reason
+
+
+def test_nothing_at_all_is_not_tested():
+    assert verdict().status == S.NOT_TESTED
+    assert verdict(*CLEAN).status == S.NOT_TESTED
+
+
+@pytest.mark.parametrize("asks", ["achieve", "assess"])
+def test_records_alone_test_nothing(asks):
+    kinds = ("data_fingerprint", "subgroup_leakage")
+    found = verdict(claim("data_fingerprint", True), asks=asks, kinds=kinds)
+    assert found.status == S.NOT_TESTED
+    assert "leakage by subgroup" in found.reason
+
+
+def test_a_record_with_a_gap_is_inconclusive():
+    kinds = ("run_provenance", "audit_diff")
+    assert verdict(claim("run_provenance", True), asks="record", kinds=kinds).status == S.INCONCLUSIVE
+    assert verdict(claim("run_provenance", True), asks="record", kinds=kinds[:1]).status == S.SUPPORTS
+
+
+def test_no_evidence_kind_is_outside_reach():
+    found = verdict(kinds=())
+    assert found.status == S.OUTSIDE_REACH
+    assert "people" in found.reason
+
+
+@pytest.mark.parametrize("supports", [True, False])
+def test_having_assessed_supports_whatever_came_out(supports):
+    found = verdict(claim("mia_tpr_at_fpr", supports), *CLEAN, asks="assess")
+    assert found.status == S.SUPPORTS
+    assert ("Beyond a limit" in found.reason) is (supports is False)
+
+
+def test_an_assessment_left_open_is_inconclusive():
+    assert verdict(claim("mia_tpr_at_fpr", None), *CLEAN, asks="assess").status == S.INCONCLUSIVE
+    assert verdict(claim("mia_tpr_at_fpr", True), asks="assess").status == S.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("supports", [True, False, None])
+def test_triage_is_never_settled_by_a_simulation(supports):
+    found = verdict(claim("gia_reconstruction_match", supports), asks="triage", kinds=("gia_reconstruction_match",))
+    assert found.status == S.INCONCLUSIVE
+    assert found.reason.startswith("A simulated attack is not an incident.")
+    assert ("captured updates" in found.reason) is (supports is False)
+
+
+def test_what_people_declare_is_not_evidence():
+    kinds = ("cohort_membership_sensitivity_flag",)
+    assert verdict(claim(kinds[0], None), kinds=kinds).status == S.HUMAN_DECLARED
+    waiting = verdict(kinds=("human_signoff",))
+    assert waiting.status == S.NOT_TESTED
+    assert "Waits for a person" in waiting.reason
+
+
+def test_a_signature_is_never_required_of_the_tool():
+    kinds = ("run_provenance", "human_signoff")
+    assert verdict(claim("run_provenance", True), kinds=kinds).status == S.SUPPORTS

@@ -1,0 +1,216 @@
+import datetime
+import re
+
+import pytest
+
+from auditor.controls.catalogue import available_catalogues
+from auditor.controls.status import mapped
+from auditor.core.errors import AuditorError
+from auditor.core.findings import ControlStatus
+from auditor.core.privacy import AccountingReport
+from auditor.core.results import Results
+from auditor.core.shape import ModelState, Task
+from auditor.policy.judge import judged
+from tests.results_builder import (
+    DP_SETTINGS,
+    SETTINGS,
+    caps,
+    epsilon,
+    inversion,
+    measurement,
+    outcome,
+    recovered,
+    results,
+)
+
+TODAY = datetime.date(2026, 11, 20)
+S = ControlStatus
+CONTROL = outcome(measurement(0.01, 0.005, 0.02), state=ModelState.INITIAL)
+GOOD = (outcome(measurement(0.02, 0.01, 0.03)), CONTROL, inversion(recovered(0.0, 0.0, 0.05)))
+BAD = (outcome(measurement(0.5, 0.4, 0.6)), CONTROL, inversion(recovered(0.5, 0.4, 0.6)))
+LATIN = re.compile(r"\b(compliant|certified|guarantee[sd]?|safe)\b", re.IGNORECASE)
+
+
+def rows(*outcomes, names=None, today=TODAY, **other):
+    run = mapped(judged(results(*outcomes, **other)), names or available_catalogues(), today=today)
+    return {row.id: row for row in run.controls}
+
+
+def test_results_within_limits_support_confidentiality_and_leave_the_rest_open():
+    made = rows(*GOOD)
+    assert made["gdpr-art-5-1-f"].status == S.SUPPORTS
+    assert "until 20 November 2027" in made["gdpr-art-5-1-f"].reason
+    assert made["gdpr-art-28"].status == S.SUPPORTS
+    assert made["gdpr-art-35-7-c"].status == S.SUPPORTS
+    assert made["AML.T0024.000"].status == S.SUPPORTS
+    assert made["gdpr-art-32-1-b"].status == S.INCONCLUSIVE, "one run says nothing about time"
+    assert made["gdpr-art-32-1-d"].status == S.INCONCLUSIVE, "one run is no regular testing"
+    assert made["edpb-op-28-2024-par-43"].status == S.INCONCLUSIVE, "no per-record test"
+    assert made["edpb-op-28-2024-par-55"].status == S.INCONCLUSIVE, "three classes were not run"
+    assert made["gdpr-art-35-11"].status == S.NOT_TESTED
+    assert made["gdpr-art-36"].status == S.NOT_TESTED
+    assert made["gdpr-art-35-3"].status == S.OUTSIDE_REACH
+    assert made["gdpr-art-35-2-9"].status == S.NOT_TESTED
+    assert made["gdpr-art-25-1"].status == S.NOT_TESTED, "no privacy mechanism is declared"
+
+
+def test_results_beyond_limits_contradict_what_must_be_achieved_and_feed_what_must_be_assessed():
+    made = rows(*BAD)
+    assert made["gdpr-art-5-1-f"].status == S.CONTRADICTS
+    assert made["aia-art-15-5"].status == S.CONTRADICTS
+    assert made["AML.T0024.001"].status == S.CONTRADICTS
+    assessed = made["gdpr-art-35-7-c"]
+    assert assessed.status == S.SUPPORTS
+    assert "Beyond a limit" in assessed.reason
+    assert made["gdpr-art-33-34"].status == S.INCONCLUSIVE
+
+
+def test_ai_act_rows_are_no_duty_before_their_day():
+    before = rows(*BAD, names=["eu_ai_act"])
+    assert all(row.applies_from for row in before.values())
+    for row in before.values():
+        if row.applicable_now is False:
+            assert row.reason.startswith("Adopted, not yet applicable; applies from 20")
+    assert before["aia-art-15-5"].applicable_now is False
+    assert before["aia-art-53"].applicable_now is True
+    assert before["aia-art-43"].applicable_now is None
+    assert "unsettled" in before["aia-art-43"].reason
+    assert before["aia-art-49"].applicable_now is None
+
+
+def test_gdpr_rows_apply_and_guidance_has_no_date():
+    made = rows(*GOOD, names=["gdpr"])
+    assert made["gdpr-art-32-1-d"].applicable_now is True
+    assert made["gdpr-rec-76"].applicable_now is None
+    assert made["edpb-gl-02-2026-criteria"].applies_from == ()
+
+
+def test_law_packs_and_evidence_grow_stale():
+    old_law = rows(*GOOD, today=datetime.date(2027, 11, 22))
+    assert {row.status for row in old_law.values()} == {S.STALE}
+    early = results(*GOOD).run.model_copy(update={"finished": "2025-06-01T00:00:00Z"})
+    old_evidence = rows(*GOOD, run=early)
+    assert old_evidence["gdpr-art-5-1-f"].status == S.STALE
+    assert "1 June 2026" in old_evidence["gdpr-art-5-1-f"].reason
+    assert old_evidence["gdpr-art-35-3"].status == S.OUTSIDE_REACH
+    assert old_evidence["gdpr-art-36"].status == S.NOT_TESTED
+
+
+def test_an_unknown_finish_is_said():
+    nameless = results(*GOOD).run.model_copy(update={"finished": ""})
+    assert "until an unknown date" in rows(*GOOD, run=nameless)["gdpr-art-5-1-f"].reason
+
+
+def test_a_wrongly_declared_epsilon_contradicts_protection_by_design():
+    report = AccountingReport(epsilon=epsilon(), claimed_epsilon=0.1, caps=caps((0.01, 0.02)), lints_checked=("a",))
+    made = rows(*GOOD, accounting=report, settings=DP_SETTINGS)
+    assert made["gdpr-art-25-1"].status == S.CONTRADICTS
+    assert made["sp800-226-epsilon-unit"].status == S.CONTRADICTS
+
+
+def test_a_language_model_is_asked_for_extraction():
+    run = results(*GOOD)
+    shape = run.target.shape.model_copy(update={"task": Task.LANGUAGE_MODEL})
+    made = rows(*GOOD, target=run.target.model_copy(update={"shape": shape}))
+    assert made["gdpr-art-5-1-f"].status == S.INCONCLUSIVE
+    assert "extraction of training content" in made["gdpr-art-5-1-f"].reason
+    assert made["AML.T0057"].status == S.NOT_TESTED
+
+
+def test_only_the_packs_asked_for_each_once():
+    run = mapped(judged(results(*GOOD)), ["gdpr", "iso_42001", "gdpr"], today=TODAY)
+    assert [pack["name"] for pack in run.catalogues] == ["gdpr", "iso_42001"]
+    assert [pack["as_of"] for pack in run.catalogues] == ["2026-11-20", "2026-11-20"]
+    assert len(run.controls) == 48 + 49
+    assert mapped(run, [], today=TODAY).controls == ()
+
+
+def test_an_unknown_pack_is_an_error_the_user_can_mend():
+    with pytest.raises(AuditorError, match="hipaa"):
+        mapped(results(), ["hipaa"], today=TODAY)
+
+
+def test_mapping_is_pure_and_can_be_repeated():
+    run = judged(results(*GOOD))
+    once = mapped(run, ["gdpr"], today=TODAY)
+    assert mapped(once, ["gdpr"], today=TODAY) == once
+    assert run.controls == ()
+    untouched = set(Results.model_fields) - {"controls", "catalogues", "claims"}
+    assert all(getattr(run, name) == getattr(once, name) for name in untouched)
+
+
+@pytest.mark.parametrize("outcomes", [GOOD, BAD, ()])
+def test_every_row_has_a_reason_and_claims_nothing(outcomes):
+    run = mapped(judged(results(*outcomes)), available_catalogues(), today=TODAY)
+    assert all(row.reason.strip() for row in run.controls)
+    known = {claim.id for claim in run.claims}
+    assert all(set(row.evidence) <= known for row in run.controls)
+    said = [row.reason for row in run.controls] + [c.sentence for c in run.claims]
+    said += [f.sentence + f.advice for f in run.findings] + [r.reason for r in run.risks]
+    assert not [text for text in said if LATIN.search(text)]
+
+
+def declared(purpose, *outcomes):
+    settings = SETTINGS | {"audit": {"name": "ward-risk", "purpose": purpose}}
+    run = mapped(judged(results(*outcomes, settings=settings)), ["gdpr"], today=TODAY)
+    found = {c.id: c for c in run.claims if c.evidence_kind == "claim_vs_evidence_check"}
+    return found, next(row for row in run.controls if row.id == "gdpr-art-5-1-a")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "entry"),
+    [
+        ("Needed under GDPR 2.0", "gdpr-2-0"),
+        ("Updates are auditable within 24 hours", "24h-update-audit"),
+        ("Unlearning within 24 h", "24h-unlearning"),
+        ("Below the maximum epsilon set by law: the GDPR allows a maximum epsilon of 3", "max-epsilon"),
+        ("The AI Act requires membership inference tests", "mia-mandatory"),
+        ("Federated learning keeps us outside the GDPR", "fl-exempt"),
+        ("AUC of 0.5 proves it", "auc-anonymous"),
+        ("The DPIA is repeated every year as required", "dpia-yearly"),
+        ("High-risk duties apply since 2 Aug 2026", "high-risk-2026"),
+        ("Bias data under Article 10(5)", "art-10-5"),
+        ("The FRIA complements the DPIA", "fria-complements"),
+        ("ISO 42001 certification means AI Act conformity", "iso-presumption"),
+        ("Tool approved by the CNIL", "authority-approved"),
+        ("Breaches are reported within 96 hours", "breach-96h"),
+    ],
+)
+def test_each_claim_that_is_not_law_is_found(purpose, entry):
+    found, row = declared(purpose)
+    claim = found[f"declared:statement:audit.purpose:{entry}"]
+    assert claim.supports is False
+    assert "Nearest real provision" in claim.sentence
+    assert row.status == S.CONTRADICTS
+
+
+@pytest.mark.parametrize(
+    "purpose",
+    [
+        "Readmission risk, four hospitals, one shared model",
+        "Audit under GDPR Art. 35(7)(c), reviewed when the risk changes",
+        "Federated learning of readmission risk; GDPR applies",
+        "AI Act Art. 15(5) and EDPB Opinion 28/2024 par. 55",
+        "Breach notice within 72 hours",
+        "Training takes 24 hours",
+    ],
+)
+def test_ordinary_purposes_pass(purpose):
+    found, row = declared(purpose)
+    assert list(found) == ["declared:statement:none"]
+    assert row.status == S.SUPPORTS
+
+
+def test_a_promise_of_anonymity_is_held_against_the_findings():
+    found, row = declared("The released model is anonymous", *BAD)
+    assert found["declared:statement:audit.purpose:strong"].supports is False
+    assert row.status == S.CONTRADICTS
+    found, row = declared("The released model is anonymous", *GOOD)
+    assert found["declared:statement:audit.purpose:strong"].supports is None
+    assert row.status == S.INCONCLUSIVE
+    assert list(declared("The model is not anonymous", *BAD)[0]) == ["declared:statement:none"]
+
+
+def test_nothing_declared_nothing_checked():
+    run = mapped(judged(results(settings={})), ["gdpr"], today=TODAY)
+    assert not [c for c in run.claims if c.evidence_kind == "claim_vs_evidence_check"]

@@ -1,0 +1,217 @@
+import pytest
+
+from auditor.core.measurement import OutcomeStatus
+from auditor.core.privacy import AccountingReport, Agreement, AttackCaps, CapPoint, Lint, LintSeverity
+from auditor.core.results import Organisation
+from auditor.core.shape import ModelState
+from auditor.policy import rule
+from auditor.policy.cap import why_unverified
+from auditor.policy.judge import judged
+from auditor.policy.risk import effort, severity, zone
+from tests.results_builder import (
+    DP_SETTINGS,
+    caps,
+    epsilon,
+    inversion,
+    measurement,
+    outcome,
+    recovered,
+    released,
+    results,
+)
+
+
+def cell(*outcomes, **other):
+    cells = judged(results(*outcomes, **other)).risks
+    assert len(cells) == 1
+    return cells[0]
+
+
+def test_the_table_of_the_rule():
+    assert {band: tuple(row[level] for level in ("low", "mid", "high")) for band, row in rule.LIKELIHOOD.items()} == {
+        "S0": (1, 1, 1),
+        "S1": (2, 2, 1),
+        "S2": (3, 3, 2),
+        "S3": (4, 4, 3),
+    }
+
+
+@pytest.mark.parametrize(
+    ("access", "knowledge", "hours", "points", "level"),
+    [
+        (0, 0, 0, 0, "low"),
+        (0, 2, 0, 2, "low"),
+        (0, 2, 24, 3, "mid"),
+        (3, 2, 23.9, 5, "mid"),
+        (3, 2, 24, 6, "high"),
+        (3, 3, 9999, 8, "high"),
+    ],
+)
+def test_effort(access, knowledge, hours, points, level):
+    found = effort(released(access=access, knowledge=knowledge), outcome(effort={"cpu_seconds": hours * 3600}))
+    assert found == (points, level)
+
+
+@pytest.mark.parametrize(
+    ("declared", "event", "expected"),
+    [
+        ({"data_category": "public"}, "reconstruction", 1),
+        ({"data_category": "ordinary"}, "reconstruction", 2),
+        ({"data_category": "sensitive"}, "reconstruction", 3),
+        ({"data_category": "special_category"}, "reconstruction", 3),
+        ({"data_category": "special_category", "vulnerable_people": True}, "reconstruction", 4),
+        ({"data_category": "special_category"}, "membership", 3),  # undeclared: not lowered
+        ({"data_category": "special_category", "membership_is_sensitive": True}, "membership", 3),
+        ({"data_category": "special_category", "membership_is_sensitive": False}, "membership", 2),
+        ({"data_category": "special_category", "membership_is_sensitive": False}, "reconstruction", 3),
+        ({"data_category": "public", "membership_is_sensitive": False}, "membership", 1),
+        ({"data_category": "unheard-of"}, "membership", 4),
+    ],
+)
+def test_severity_is_proposed_from_declarations(declared, event, expected):
+    assert severity(Organisation(release_context="public", **declared), event) == expected
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "level", "words"),
+    [(3, 3, "decide before use"), (4, 2, "treat or justify"), (2, 3, "treat or justify"), (2, 2, "record")],
+)
+def test_zones(likelihood, level, words):
+    assert zone(likelihood, level).startswith(words)
+
+
+def test_an_unknown_likelihood_has_no_zone():
+    assert zone(None, 1).startswith("undetermined")
+
+
+def test_likelihood_follows_from_band_and_effort():
+    found = cell(outcome(measurement(0.03, 0.02, 0.04)))
+    assert (found.success_band, found.effort, found.likelihood, found.at_least) == ("S1", "low", 2, False)
+    high = cell(outcome(measurement(0.03, 0.02, 0.04)), scenarios=(released(access=3, knowledge=3),))
+    assert (high.effort, high.likelihood) == ("high", 1)
+
+
+def test_the_worst_attack_counts_and_the_cheapest_of_those():
+    strong = outcome(measurement(0.5, 0.4, 0.6), attack="membership/rmia", effort={"cpu_seconds": 1e8})
+    cheap = outcome(measurement(0.5, 0.4, 0.6), attack="membership/loss-threshold")
+    weak = outcome(measurement(0.02, 0.01, 0.03))
+    assert cell(strong, weak).effort_points == 4
+    found = cell(strong, cheap, weak)
+    assert (found.success_band, found.effort_points, found.likelihood) == ("S3", 2, 4)
+
+
+@pytest.mark.parametrize(
+    "open_end",
+    [
+        outcome(status=OutcomeStatus.FAILED, attack="membership/rmia", reasons=("memory",)),
+        outcome(status=OutcomeStatus.NOT_RUN, attack="membership/rmia", reasons=("budget",)),
+        outcome(measurement(0.02, 0.0, 0.2), attack="membership/rmia"),
+        outcome(measurement(None, None, None, at={"fpr": 0.001}, refused="too few"), attack="membership/rmia"),
+    ],
+)
+def test_what_was_not_measured_makes_it_at_least(open_end):
+    found = cell(outcome(measurement(0.03, 0.02, 0.04)), open_end)
+    assert (found.likelihood, found.at_least) == (2, True)
+    assert "membership/rmia" in found.reason
+
+
+def test_an_attack_that_does_not_apply_leaves_nothing_open():
+    other = outcome(status=OutcomeStatus.NOT_APPLICABLE, attack="membership/rmia", reasons=("no population",))
+    assert not cell(outcome(measurement(0.03, 0.02, 0.04)), other).at_least
+
+
+def test_the_highest_likelihood_is_never_at_least():
+    found = cell(outcome(measurement(0.5, 0.4, 0.6)), outcome(status=OutcomeStatus.FAILED, attack="membership/rmia"))
+    assert (found.likelihood, found.at_least) == (4, False)
+
+
+def test_an_attack_cut_short_makes_it_at_least():
+    assert cell(outcome(measurement(0.03, 0.02, 0.04), cut_short=True)).at_least
+
+
+def test_nothing_measured_is_undetermined():
+    failed = cell(outcome(status=OutcomeStatus.FAILED))
+    assert (failed.success_band, failed.likelihood, failed.at_least) == ("not_tested", None, True)
+    absent = cell(outcome(status=OutcomeStatus.NOT_APPLICABLE))
+    assert (absent.success_band, absent.likelihood) == ("not_applicable", None)
+    wide = cell(outcome(measurement(0.02, 0.0, 0.2)))
+    assert (wide.success_band, wide.likelihood, wide.at_least) == ("inconclusive", None, True)
+
+
+def test_negative_controls_are_no_risk():
+    assert judged(results(outcome(measurement(), state=ModelState.INITIAL))).risks == ()
+    assert judged(results(outcome(measurement(), control="positive"))).risks == ()
+
+
+def test_labels_are_an_event_of_their_own():
+    labels = inversion(
+        measurement(0.9, 0.8, 0.95, metric="label_accuracy", floor=0.2),
+        attack="inversion/labels",
+        attack_class="attribute",
+    )
+    cells = judged(results(labels, inversion(recovered(0.0, 0.0, 0.04)))).risks
+    assert {c.attack_class: c.success_band for c in cells} == {"labels": "S3", "reconstruction": "S0"}
+
+
+def test_the_scale_is_beside_the_level_and_not_in_it():
+    people = Organisation(data_category="ordinary", release_context="public", subjects=12000)
+    found = cell(outcome(measurement(0.03, 0.02, 0.04)), organisation=people)
+    assert "12,000 people" in found.reason
+    assert found.likelihood == 2
+
+
+CAPPED = AccountingReport(epsilon=epsilon(), caps=caps((0.001, 0.0017), (0.01, 0.017)), lints_checked=("a",))
+
+
+def test_a_verified_epsilon_caps_the_band_and_closes_open_ends():
+    wide = outcome(measurement(0.02, 0.0, 0.2))
+    found = cell(wide, accounting=CAPPED, settings=DP_SETTINGS)
+    assert (found.success_band, found.likelihood, found.at_least) == ("S0", 1, False)
+    assert "caps any attack" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("accounting", "settings", "why"),
+    [
+        (CAPPED, DP_SETTINGS | {"target": {"weights": "weights.npz"}}, "weights were given"),
+        (CAPPED, DP_SETTINGS | {"privacy": {"mechanism": "dp_sgd", "override": {"reason": "x"}}}, "overridden"),
+        (CAPPED.model_copy(update={"epsilon": epsilon(agreement=Agreement.DISPUTED)}), DP_SETTINGS, "did not agree"),
+        (CAPPED.model_copy(update={"epsilon": epsilon(agreement=Agreement.SINGLE)}), DP_SETTINGS, "did not agree"),
+        (CAPPED.model_copy(update={"epsilon": None, "reason": "x"}), DP_SETTINGS, "no finite epsilon"),
+        (
+            CAPPED.model_copy(
+                update={
+                    "lints": (Lint(id="L1", severity=LintSeverity.HIGH, title="t", found="f", remedy="r", source="s"),)
+                }
+            ),
+            DP_SETTINGS,
+            "contradict",
+        ),
+    ],
+)
+def test_an_unverified_epsilon_caps_nothing(accounting, settings, why):
+    wide = outcome(measurement(0.02, 0.0, 0.2))
+    run = results(wide, accounting=accounting, settings=settings)
+    assert why in why_unverified(run)
+    assert cell(wide, accounting=accounting, settings=settings).likelihood is None
+
+
+def test_a_large_epsilon_caps_nothing():
+    loose = CAPPED.model_copy(update={"caps": AttackCaps(roc=(CapPoint(fpr=0.01, tpr=0.99),), advantage=0.98)})
+    assert cell(outcome(measurement(0.02, 0.0, 0.2)), accounting=loose, settings=DP_SETTINGS).likelihood is None
+
+
+def test_a_client_level_epsilon_does_not_cap_record_level_attacks():
+    client = CAPPED.model_copy(update={"epsilon": epsilon(unit="client")})
+    assert cell(outcome(measurement(0.02, 0.0, 0.2)), accounting=client, settings=DP_SETTINGS).likelihood is None
+
+
+def test_updates_before_the_noise_are_not_capped():
+    server = released(grants=("client_update", "model_queries"))
+    wide = outcome(measurement(0.02, 0.0, 0.2))
+    assert cell(wide, accounting=CAPPED, settings=DP_SETTINGS, scenarios=(server,)).likelihood is None
+
+
+def test_an_attack_above_the_cap_voids_it():
+    found = cell(outcome(measurement(0.5, 0.4, 0.6)), accounting=CAPPED, settings=DP_SETTINGS)
+    assert found.success_band == "S3"
