@@ -96,7 +96,7 @@ def load_scenario(name_or_path: str, *, relative_to: Path) -> Scenario:
         file = (relative_to / name_or_path).expanduser()
         if not file.is_file():
             raise AuditorError(
-                f"scenarios: there is no scenario '{name_or_path}'{suggestion(name_or_path, names)}",
+                f"scenarios: there is no scenario '{name_or_path}'{suggestion(name_or_path, names) or '.'}",
                 remedy=f"Built in are {listing(names)}; your own is a path to a YAML file.",
             )
     tree = read_yaml(file)

@@ -230,7 +230,8 @@ class BudgetSettings(Settings):
     minutes: Positive = 30.0
     memory_gib: Positive | None = None
     updates: Count | None = Field(
-        None, description="Updates that each reconstruction attack is tried on; default: more where the attack is cheap."
+        None,
+        description="Updates that each reconstruction attack is tried on; default: more where the attack is cheap.",
     )
 
 

@@ -48,7 +48,7 @@ class Named:
         if found is None:
             public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
             raise TargetError(
-                f"{self.where}: {name} has no '{attribute}'{suggestion(attribute, public)}.",
+                f"{self.where}: {name} has no '{attribute}'{suggestion(attribute, public) or '.'}",
                 remedy=f"Define `def {attribute}(): ...` there, or name another function.",
             )
         if not callable(found):

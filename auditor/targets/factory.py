@@ -16,6 +16,7 @@ from auditor.learning.randomness import seeded
 from auditor.targets.code import Named, said
 from auditor.targets.exported import load_exported
 from auditor.targets.fields import Values
+from auditor.targets.fit import check_vocabulary
 from auditor.targets.layouts import Layout
 
 PROBE = 5
@@ -132,6 +133,7 @@ def accepted(
             filled = ModelFactory(factory.named, None, factory.where, given)
         with seeded(0):
             module = filled()
+        check_vocabulary(module, batch, vocabulary, where=factory.where)
         outcome = _answer(module, batch, task)
         if isinstance(outcome, Tensor):
             return Accepted(layout, outcome, filled)

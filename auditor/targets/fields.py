@@ -44,7 +44,8 @@ class Fields:
             TargetError: There is none of that name; says which there are.
         """
         if name not in self.values:
-            raise TargetError(f"{where}: {self.name} has no '{name}'{suggestion(name, self.values)}. {self.inventory}")
+            hint = suggestion(name, self.values) or "."
+            raise TargetError(f"{where}: {self.name} has no '{name}'{hint} {self.inventory}")
         return self.values[name]
 
     @property

@@ -1,23 +1,32 @@
 """Where preprocessing meets the model: vocabulary, and the box of valid inputs in the layout that was chosen."""
 
+import contextlib
 from dataclasses import replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from auditor.core.errors import TargetError
 from auditor.core.shape import Modality, TargetShape
+from auditor.learning.randomness import seeded
 from auditor.observations.model import Preprocessing
 
 
-def check_vocabulary(module: nn.Module, largest: int, *, where: str) -> int:
-    """Number of token ids: rows of the model's first embedding, or of the data where it has none.
+def check_vocabulary(module: nn.Module, tokens: Tensor, largest: int, *, where: str) -> int:
+    """Number of token ids: rows of the embedding that reads the tokens, or of the data where there is none.
+
+    Args:
+        module: The model.
+        tokens: A trial batch, ``(n, tokens)``.
+        largest: Largest id in the data plus one; 0 where records are no tokens.
+        where: For messages.
 
     Raises:
         TargetError: The data holds ids that the embedding lacks.
     """
     if not largest:
         return 0
-    embedding = next((part for part in module.modules() if isinstance(part, nn.Embedding)), None)
+    embedding = _token_embedding(module, tokens)
     if embedding is None:
         return largest
     if embedding.num_embeddings < largest:
@@ -27,6 +36,24 @@ def check_vocabulary(module: nn.Module, largest: int, *, where: str) -> int:
             remedy="Use the tokenizer that the model was made for, or an embedding with a row for each token.",
         )
     return embedding.num_embeddings
+
+
+def _token_embedding(module: nn.Module, tokens: Tensor) -> nn.Embedding | None:
+    """The embedding that receives the tokens themselves; others embed positions or segments."""
+    found: list[nn.Embedding] = []
+
+    def note(layer: nn.Module, given: tuple[object, ...]) -> None:
+        if isinstance(layer, nn.Embedding) and given and isinstance(given[0], Tensor) and torch.equal(given[0], tokens):
+            found.append(layer)
+
+    layers = [part for part in module.modules() if isinstance(part, nn.Embedding)]
+    handles = [layer.register_forward_pre_hook(note) for layer in layers]
+    # An id that the embedding lacks makes the call fail, but only after the hook has seen it.
+    with contextlib.suppress(Exception), torch.no_grad(), seeded(0):
+        module(tokens)
+    for handle in handles:
+        handle.remove()
+    return found[0] if found else None
 
 
 def shared_preprocessing(found: Preprocessing, shape: TargetShape, *, vocabulary: int) -> Preprocessing:

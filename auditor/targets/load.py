@@ -202,7 +202,7 @@ class _Loading:
         checked, facts = per_record(loss, outputs, sample.labels, self.place("target.loss"))
         with seeded(0):
             module = self.accepted.factory()
-        vocabulary = check_vocabulary(module, preprocessing.vocabulary, where=self.place("target.model"))
+        vocabulary = check_vocabulary(module, sample.inputs, self.inputs.vocabulary, where=self.place("target.model"))
         shape = TargetShape(
             modality=target.modality,
             task=target.task,

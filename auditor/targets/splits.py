@@ -149,7 +149,7 @@ def _mask(split: SplitSettings, column: Values | None, records: int, where: str)
     if not mask.any():
         known = _values(column)
         raise TargetError(
-            f"{where}: no record has split '{name}'{suggestion(name, known)}.",
+            f"{where}: no record has split '{name}'{suggestion(name, known) or '.'}",
             remedy=f"The splits are {listing(known[:12])}.",
         )
     return mask
