@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from pydantic import field_serializer
+
 from auditor.core.base import Frozen
 
 
@@ -51,3 +53,8 @@ class TargetShape(Frozen):
     records_per_update: int
     local_steps: int
     aggregated_clients: int
+
+    @field_serializer("traits")
+    def _sorted_traits(self, traits: frozenset[str]) -> list[str]:
+        """A set has no order; what is hashed and signed needs one."""
+        return sorted(traits)
