@@ -1,6 +1,6 @@
 """Words for the parts of a run: measures, attacks, scenarios, outcomes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from auditor.core.findings import Finding, FindingStatus
 from auditor.core.measurement import Measurement, Outcome
@@ -25,12 +25,29 @@ def metric_key(metric: str, words: Strings) -> str:
 
 def metric_name(measurement: Measurement, words: Strings) -> str:
     """The measure with its operating point, e.g. ``Members recognised at 1 % false alarms``."""
-    key = metric_key(measurement.metric, words)
-    at = {name: percent(value) for name, value in measurement.at.items()}
-    values = {"fpr": "–", "prior": "–", **at, "metric": measurement.metric.replace("_", " ")}
+    return _named(measurement.metric, measurement.at, words)
+
+
+def key_name(key: str, words: Strings) -> str:
+    """The measure behind a measurement key such as ``tpr_at_fpr[fpr=0.01]``."""
+    metric, _, inside = key.partition("[")
+    at = {}
+    for part in filter(None, inside.rstrip("]").split(",")):
+        name, _, value = part.partition("=")
+        try:
+            at[name] = float(value)
+        except ValueError:
+            return key
+    return _named(metric, at, words)
+
+
+def _named(metric: str, at: Mapping[str, float], words: Strings) -> str:
+    key = metric_key(metric, words)
+    shown = {name: percent(value) for name, value in at.items()}
+    values = {"fpr": "–", "prior": "–", **shown, "metric": metric.replace("_", " ")}
     text = words.plain(f"metrics.{key}.name", **values)
     known = {"fpr", "prior"} if key in ("tpr_at_fpr", "precision") else set()
-    rest = [f"{name} {value}" for name, value in at.items() if name not in known]
+    rest = [f"{name} {value}" for name, value in shown.items() if name not in known]
     return f"{text} ({', '.join(rest)})" if rest else text
 
 

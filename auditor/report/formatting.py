@@ -1,6 +1,8 @@
 """Every number of the report is written by the functions of this module, so that each can be traced to the results."""
 
 import math
+import re
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
@@ -75,20 +77,23 @@ def measured(measurement: Measurement) -> str:
 
 
 def date(text: str) -> str:
-    """``2026-11-20T09:00:12Z`` as ``20 November 2026, 09:00 UTC``; anything else as it is."""
-    from datetime import datetime
+    """``2026-11-20T09:00:12Z`` as ``20 November 2026, 09:00 UTC``; days inside other text are written out too."""
+    return _DATE.sub(_written, text)
 
+
+def _written(found: re.Match[str]) -> str:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(found[0])
     except ValueError:
-        return text
+        return found[0]
     day = f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
-    if "T" not in text:
+    if found["time"] is None:
         return day
     zone = " UTC" if moment.utcoffset() is not None and not moment.utcoffset() else ""
     return f"{day}, {moment:%H:%M}{zone}"
 
 
+_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}(?P<time>T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?(?![\w-])")
 _MONTHS = (
     "January",
     "February",

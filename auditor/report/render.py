@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from auditor.core.errors import AuditorError, StoreError
+from auditor.core.errors import AuditorError
 from auditor.report.html import page
 from auditor.report.load import Evidence, load_evidence
 from auditor.report.pdf import write_pdf
+from auditor.store.atomic import make_folder, write_atomic
 
 FORMATS = ("html", "pdf")
 
@@ -36,15 +37,6 @@ def _rendered(evidence: Evidence, name: str) -> bytes:
 
 
 def _write(folder: Path, name: str, data: bytes) -> Path:
-    """Write beside the final place and move, so that a reader never meets half a file."""
-    path = folder / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{name}.part")
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror}.", remedy="Free space or choose another folder."
-        ) from None
-    return path
+    make_folder(folder)
+    write_atomic(folder / name, data)
+    return folder / name

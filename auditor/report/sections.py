@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.core.findings import ControlRow, ControlStatus, Finding, FindingStatus
+from auditor.core.findings import Claim, ControlRow, ControlStatus, Finding, FindingStatus
 from auditor.core.grants import Grant
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.results import Results
@@ -147,6 +147,17 @@ def pack_blocks(results: Results) -> list[PackBlock]:
     return blocks
 
 
+def judged_claims(results: Results) -> list[Claim]:
+    """Claims about leakage and declarations; what weighs most first."""
+    rows = [claim for claim in results.claims if not claim.id.startswith("record:")]
+    return sorted(rows, key=lambda claim: {False: 0, None: 1, True: 2}[claim.supports])
+
+
+def record_claims(results: Results) -> list[Claim]:
+    """Claims that something was put on record."""
+    return [claim for claim in results.claims if claim.id.startswith("record:")]
+
+
 def largest(results: Results, count: int = 3) -> list[Finding]:
     """The findings that exceed their limit by most."""
     return [f for f in by_weight(results.findings) if f.status == FindingStatus.EXCEEDS][:count]
@@ -199,3 +210,9 @@ def finding_limit(finding: Finding) -> str:
 def grant_words(name: str) -> str:
     """A grant as a clause."""
     return Grant(name).words if name in set(Grant) else name
+
+
+def withheld_words(text: str) -> str:
+    """``client_update: reason`` with the grant in words."""
+    name, colon, reason = text.partition(":")
+    return f"{grant_words(name.strip())}:{reason}" if colon else grant_words(text)

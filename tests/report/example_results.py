@@ -1,5 +1,6 @@
 """Complete, realistic results for tests of the report: no attack runs here, the figures are of the usual size."""
 
+import datetime
 import hashlib
 import io
 import json
@@ -10,17 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from auditor.core.findings import (
-    Claim,
-    ClaimKind,
-    ControlRow,
-    ControlStatus,
-    CoverageRow,
-    Finding,
-    FindingStatus,
-    RiskCell,
-    Threshold,
-)
+from auditor.controls.status import mapped
+from auditor.core.findings import FindingStatus, Threshold
 from auditor.core.measurement import ArrayRef, Interval, Measurement, Outcome, OutcomeStatus
 from auditor.core.privacy import (
     AccountingReport,
@@ -35,6 +27,7 @@ from auditor.core.privacy import (
 )
 from auditor.core.results import Organisation, Results, RunInfo, ScenarioSummary, SplitSummary, TargetSummary
 from auditor.core.shape import Modality, ModelState, TargetShape, Task
+from auditor.policy.judge import judged
 
 
 @dataclass(frozen=True)
@@ -385,189 +378,6 @@ def settings(*, private: bool = True) -> dict[str, Any]:
     }
 
 
-COVERAGE = (
-    ("membership", "Attribute and membership inference: membership", "run", "Two attacks on the released model."),
-    ("attribute", "Attribute and membership inference: attributes", "not_run", "No attribute attack was planned."),
-    ("exfiltration", "Exfiltration", "not_applicable", "Concerns access to systems, which a tool run cannot see."),
-    ("regurgitation", "Regurgitation of training data", "not_applicable", "The model returns class scores only."),
-    ("inversion", "Model inversion", "not_run", "No attack of this class is part of this version."),
-    ("reconstruction", "Reconstruction", "run", "Gradient matching and label recovery on client updates."),
-)
-
-
-def coverage() -> tuple[CoverageRow, ...]:
-    """The EDPB's classes."""
-    attacks = {
-        "membership": ("membership.lira", "membership.loss-threshold"),
-        "reconstruction": ("inversion.gradient-matching", "inversion.labels"),
-    }
-    return tuple(CoverageRow(id=i, title=t, status=s, reason=r, attacks=attacks.get(i, ())) for i, t, s, r in COVERAGE)
-
-
-def controls(repeat: int = 1) -> tuple[ControlRow, ...]:
-    """Rows of three law packs in all seven statuses."""
-    base = [
-        ("gdpr", "gdpr-5-1-f", "Integrity and confidentiality", "binding", "Art. 5(1)(f)", ControlStatus.CONTRADICTS),
-        ("gdpr", "gdpr-25-1", "Data protection by design", "binding", "Art. 25(1)", ControlStatus.INCONCLUSIVE),
-        ("gdpr", "gdpr-32-1-d", "Regular testing of effectiveness", "binding", "Art. 32(1)(d)", ControlStatus.SUPPORTS),
-        ("gdpr", "gdpr-35-7-d", "Measures envisaged", "binding", "Art. 35(7)(d)", ControlStatus.NOT_TESTED),
-        ("gdpr", "gdpr-28", "Processors", "binding", "Art. 28", ControlStatus.OUTSIDE_REACH),
-        ("eu_ai_act", "aia-15-5", "Resilience to attacks", "binding", "Art. 15(5)", ControlStatus.CONTRADICTS),
-        ("eu_ai_act", "aia-9-8", "Thresholds fixed before testing", "binding", "Art. 9(8)", ControlStatus.SUPPORTS),
-        ("eu_ai_act", "aia-12", "Record-keeping", "binding", "Art. 12", ControlStatus.OUTSIDE_REACH),
-        ("eu_ai_act", "aia-13-3-b", "Information to deployers", "binding", "Art. 13(3)(b)", ControlStatus.STALE),
-        ("iso_42001", "iso42001-a-5-4", "Impact on individuals", "control", "A.5.4", ControlStatus.INCONCLUSIVE),
-        ("iso_42001", "iso42001-a-6-2-4", "Verification and validation", "control", "A.6.2.4", ControlStatus.SUPPORTS),
-        ("iso_42001", "iso42001-a-3-2", "Roles", "control", "A.3.2", ControlStatus.HUMAN_DECLARED),
-    ]
-    dates = ("2 December 2027 for Annex III systems", "2 August 2028 for Annex I systems")
-    rows = []
-    for turn in range(repeat):
-        for catalogue, key, title, kind, source, status in base:
-            act = catalogue == "eu_ai_act"
-            rows.append(
-                ControlRow(
-                    catalogue=catalogue,
-                    id=key + (f"-{turn}" if turn else ""),
-                    title=title,
-                    kind=kind,
-                    source_ref=source,
-                    paraphrase="Process personal data with appropriate security, including against unlawful access.",
-                    status=status,
-                    reason="Membership inference exceeds its limit on the released model."
-                    if status == ControlStatus.CONTRADICTS
-                    else "The evidence of this run, read by the rule of this control, gives this status.",
-                    applies_from=dates if act else (),
-                    applicable_now=not act,
-                    as_of="2026-11-20",
-                    basis="public copy of the official text",
-                    evidence=("membership.lira",),
-                    evidence_kinds=("mia_tpr_at_fpr",),
-                    outside_reach=("infrastructure and access rights", "staff and contracts"),
-                    note="Formal date and practical date differ." if act else "",
-                )
-            )
-    return tuple(rows)
-
-
-def findings(outcomes: tuple[Outcome, ...]) -> tuple[Finding, ...]:
-    """Findings on the outcomes, as the policy words them."""
-    limits = {"tpr_at_fpr[fpr=0.01]": 0.05, "recovered_share": 0.1, "label_accuracy": 0.5}
-    rows = []
-    for outcome in outcomes:
-        if outcome.status != OutcomeStatus.MEASURED:
-            rows.append(
-                Finding(
-                    id=outcome.key,
-                    outcome=outcome.key,
-                    status=FindingStatus(outcome.status),
-                    sentence=f"{outcome.attack} gave no measurement: {outcome.reasons[0]}.",
-                )
-            )
-        for m in outcome.measurements:
-            limit = limits.get(m.key)
-            if limit is None or m.interval is None or m.value is None:
-                continue
-            status = FindingStatus.INCONCLUSIVE
-            if m.interval.low > limit:
-                status = FindingStatus.EXCEEDS
-            if m.interval.high <= limit:
-                status = FindingStatus.WITHIN
-            rows.append(
-                Finding(
-                    id=f"{outcome.key}:{m.key}",
-                    outcome=outcome.key,
-                    status=status,
-                    metric=m.key,
-                    value=m.value,
-                    low=m.interval.low,
-                    high=m.interval.high,
-                    limit=limit,
-                    unit=m.unit,
-                    sentence=f"{outcome.title} reached {m.value:.1%} ({m.interval.low:.1%} to {m.interval.high:.1%}).",
-                    advice="Raise privacy.noise_multiplier, or train for fewer rounds, and run the audit again."
-                    if status == FindingStatus.EXCEEDS
-                    else "",
-                )
-            )
-    return tuple(rows)
-
-
-def risks() -> tuple[RiskCell, ...]:
-    """Three cells, one of them undetermined."""
-    return (
-        RiskCell(
-            actor="released-model",
-            event="Someone learns that a person's record was used in training",
-            attack_class="membership",
-            success_band="S3",
-            effort="mid",
-            effort_points=4,
-            likelihood=4,
-            at_least=False,
-            severity=3,
-            reason="Special-category data; being in the data says something about a person.",
-            evidence=("released-model:membership.lira@trained:tpr_at_fpr[fpr=0.01]",),
-        ),
-        RiskCell(
-            actor="secure-aggregation-server",
-            event="Someone rebuilds a record from an update",
-            attack_class="reconstruction",
-            success_band="S1",
-            effort="low",
-            effort_points=1,
-            likelihood=2,
-            at_least=True,
-            severity=3,
-            reason="One attack of this class failed, so the level is a lower bound.",
-        ),
-        RiskCell(
-            actor="honest-server",
-            event="Someone learns an attribute of a person",
-            attack_class="attribute",
-            success_band="not_tested",
-            effort="",
-            likelihood=None,
-            at_least=True,
-            severity=3,
-            reason="No attack of this class was run.",
-        ),
-    )
-
-
-def claims(*, private: bool) -> tuple[Claim, ...]:
-    """What evidence supports or contradicts."""
-    rows = [
-        Claim(
-            id="membership-limited",
-            kind=ClaimKind.MEASUREMENT,
-            sentence="Membership inference on the released model stays within its limit.",
-            evidence_kind="mia_tpr_at_fpr",
-            supports=False,
-            evidence=("released-model:membership.lira@trained:tpr_at_fpr[fpr=0.01]",),
-        ),
-        Claim(
-            id="reconstruction-limited",
-            kind=ClaimKind.MEASUREMENT,
-            sentence="Reconstruction from the sum of a round stays within its limit.",
-            evidence_kind="reconstruction_match_rate",
-            supports=None,
-        ),
-    ]
-    if private:
-        rows.append(
-            Claim(
-                id="epsilon-claimed",
-                kind=ClaimKind.DECLARATION,
-                sentence="The documents claim an epsilon of 3; the settings give 3.88.",
-                evidence_kind="epsilon_recomputed",
-                supports=False,
-                evidence=("privacy.claimed_epsilon",),
-            )
-        )
-    return tuple(rows)
-
-
 def target() -> TargetSummary:
     """A small convolutional model."""
     shape = TargetShape(
@@ -618,17 +428,13 @@ def run_info() -> RunInfo:
     )
 
 
-CATALOGUES = tuple(
-    {"id": key, "title": title, "as_of": "2026-11-20", "version": "1"}
-    for key, title in (
-        ("gdpr", "General Data Protection Regulation"),
-        ("eu_ai_act", "EU AI Act as amended by Regulation (EU) 2026/1744"),
-        ("iso_42001", "ISO/IEC 42001:2023"),
-    )
-)
+def finished(results: Results) -> Results:
+    """The results with findings, claims, coverage, risks and controls as the project makes them."""
+    judged_results = judged(results.model_copy(update={"findings": (), "claims": (), "risks": (), "coverage": ()}))
+    return mapped(judged_results, ("gdpr", "eu_ai_act", "iso_42001"), today=datetime.date(2026, 11, 20))
 
 
-def example(*, private: bool = True, repeat_controls: int = 1) -> Example:
+def example(*, private: bool = True) -> Example:
     """A complete run: with DP-SGD, or without any mechanism (epsilon is infinite)."""
     lira, lira_array = membership("membership.lira", ModelState.TRAINED, 1.1 if private else 2.4)
     loss, loss_array = membership("membership.loss-threshold", ModelState.TRAINED, 0.35 if private else 1.2)
@@ -704,24 +510,23 @@ def example(*, private: bool = True, repeat_controls: int = 1) -> Example:
         scenarios=scenarios(),
         outcomes=outcomes,
         accounting=accounting,
-        findings=findings(outcomes),
-        claims=claims(private=private),
-        coverage=coverage(),
-        risks=risks(),
-        controls=controls(repeat_controls),
-        catalogues=CATALOGUES,
+        findings=(),
+        claims=(),
+        coverage=(),
+        risks=(),
+        controls=(),
         limits=(
             "The federation was simulated on one machine; the deployed system was not inspected.",
             "Non-members were drawn by the audit's author and may differ from the members.",
         ),
         arrays=(lira_array[0], loss_array[0]),
     )
-    return Example(results, {lira_array[0].name: lira_array[1], loss_array[0].name: loss_array[1]})
+    return Example(finished(results), {lira_array[0].name: lira_array[1], loss_array[0].name: loss_array[1]})
 
 
 def hundred_findings() -> Example:
-    """A hundred findings and three hundred control rows."""
-    base = example(repeat_controls=25)
+    """A hundred findings."""
+    base = example()
     model = base.results.findings[0]
     states = [FindingStatus.EXCEEDS, FindingStatus.INCONCLUSIVE, FindingStatus.WITHIN]
     many = tuple(
@@ -747,14 +552,11 @@ def only_failures() -> Example:
     )
     update = {
         "outcomes": outcomes,
-        "findings": findings(outcomes),
-        "claims": (),
-        "risks": (),
         "arrays": (),
         "accounting": AccountingReport(epsilon=None, reason="dp_ftrl has no known bound for these settings."),
         "run": base.results.run.model_copy(update={"complete": False}),
     }
-    return Example(base.results.model_copy(update=update), {})
+    return Example(finished(base.results.model_copy(update=update)), {})
 
 
 def nothing_found() -> Example:
@@ -787,7 +589,7 @@ def hostile() -> Example:
         "settings": results.settings | {"audit": {"name": HOSTILE[4], HOSTILE[3]: HOSTILE[0]}},
         "target": results.target.model_copy(update={"model": HOSTILE[3], "facts": HOSTILE}),
     }
-    return Example(results.model_copy(update=update), base.arrays)
+    return Example(finished(results.model_copy(update=update)), base.arrays)
 
 
 def non_latin() -> Example:
@@ -802,7 +604,7 @@ def non_latin() -> Example:
         "organisation": organisation,
         "target": base.results.target.model_copy(update={"model": f"{long}.py:build"}),
     }
-    return Example(base.results.model_copy(update=update), base.arrays)
+    return Example(finished(base.results.model_copy(update=update)), base.arrays)
 
 
 EXAMPLES = {
