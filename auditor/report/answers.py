@@ -118,14 +118,15 @@ def _scope(results: Results, words: Strings) -> str:
         text += words.plain("scope.no_mechanism")
     else:
         text += words.plain("scope.mechanism", mechanism=words.word("mechanism", mechanism))
-    if not results.outcomes:
+    planned = _tests(results)
+    if not planned:
         return text + words.plain("scope.nothing")
-    done = [o for o in results.outcomes if o.status == OutcomeStatus.MEASURED]
+    done = [o for o in planned if o.status == OutcomeStatus.MEASURED]
     return text + words.plain(
         "scope.adversaries",
         measured=number(len(done)),
-        planned=number(len(results.outcomes)),
-        scenarios=number(len({o.scenario for o in results.outcomes})),
+        planned=number(len(planned)),
+        scenarios=number(len({o.scenario for o in planned})),
         members=number(shape.members),
     )
 
@@ -158,8 +159,13 @@ class _Candidate:
         return head, weight, -value if self.measurement.higher_is_worse else value
 
 
+def _tests(results: Results) -> list[Outcome]:
+    """Outcomes that speak of the audited setting: controls test the attacks."""
+    return [outcome for outcome in results.outcomes if not outcome.control]
+
+
 def _candidates(results: Results) -> Iterator[tuple[str, _Candidate]]:
-    for outcome in results.outcomes:
+    for outcome in _tests(results):
         found = findings_of(results, outcome)
         for measurement in outcome.measurements:
             topic = TOPICS.get(measurement.metric)
@@ -172,7 +178,7 @@ def _attack_answers(results: Results, words: Strings) -> list[Answer]:
     groups: dict[str, list[_Candidate]] = {}
     for topic, candidate in _candidates(results):
         groups.setdefault(topic, []).append(candidate)
-    planned = {outcome.attack_class for outcome in results.outcomes}
+    planned = {outcome.attack_class for outcome in _tests(results)}
     if "membership" in planned:
         groups.setdefault("membership", [])
     if "reconstruction" in planned:
@@ -202,6 +208,9 @@ def _answer(topic: str, candidates: list[_Candidate], results: Results, words: S
         detail.append(words.plain("answers.floor", floor=floor_text(m)))
     if worst.finding and worst.finding.limit is not None:
         detail.append(words.plain("answers.limit", limit=quantity(worst.finding.limit, m.unit)))
+    if topic == "records" and (control := _positive_control(results)):
+        low, high = ends(control)
+        detail.append(words.plain("answers.control", value=measured(control), low=low, high=high))
     who = words.plain(
         "answers.who",
         actor=scenario_title(results, worst.outcome.scenario),
@@ -209,6 +218,18 @@ def _answer(topic: str, candidates: list[_Candidate], results: Results, words: S
     )
     status = worst.finding.status.value if worst.finding else "measured"
     return Answer(question, "finding", status, figure, (sentence_case("; ".join(detail)), sentence_case(who)))
+
+
+def _positive_control(results: Results) -> Measurement | None:
+    """The best share of single records that an attack rebuilt where everything was laid open."""
+    shares = [
+        m
+        for outcome in results.outcomes
+        if outcome.control == "positive"
+        for m in outcome.measurements
+        if m.metric == "recovered_share" and m.value is not None
+    ]
+    return max(shares, key=lambda m: m.value or 0.0, default=None)
 
 
 def epsilon_answer(results: Results, words: Strings) -> Answer:
