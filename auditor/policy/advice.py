@@ -5,7 +5,8 @@ from typing import Any
 
 from auditor.core.findings import FindingStatus
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
-from auditor.policy.words import number
+from auditor.policy.judgement import records_needed
+from auditor.policy.words import number, quantity
 
 _UNMEASURED_EFFECT = "Expected, not measured: run the audit again after the change."
 
@@ -44,20 +45,26 @@ class Adviser:
             return f"To run it, raise {self.named('budget.minutes')} or name it in attacks, and run again."
         return "Mend the reason given and run again: finished work is kept."
 
-    def about(self, outcome: Outcome, measurement: Measurement, status: FindingStatus, *, needed: int | None) -> str:
+    def about(self, outcome: Outcome, measurement: Measurement, status: FindingStatus, *, limit: float) -> str:
         """For a figure against its limit."""
         match status:
             case FindingStatus.EXCEEDS:
                 return self._lower(outcome)
             case FindingStatus.INCONCLUSIVE:
-                return self._settle(outcome, measurement, needed)
+                return self._settle(outcome, measurement, limit)
         return ""
 
     def _lower(self, outcome: Outcome) -> str:
         steps = self._for_membership() if outcome.attack_class == "membership" else self._for_updates()
         return f"Change one or more of these: {'; '.join(steps)}. {_UNMEASURED_EFFECT}"
 
-    def _settle(self, outcome: Outcome, measurement: Measurement, needed: int | None) -> str:
+    def _settle(self, outcome: Outcome, measurement: Measurement, limit: float) -> str:
+        if measurement.floor is not None and not measurement.refused and _no_worse(limit, measurement):
+            return (
+                f"A guess without the attack already reaches {quantity(measurement.floor, measurement.unit)}. For an "
+                f"answer on this target, set a limit beyond it in scenario '{outcome.scenario}' before the next run."
+            )
+        needed = records_needed(measurement, limit)
         if needed is not None and needed > measurement.n:
             times = number(needed / measurement.n)
             return f"About {times} times as many would settle it if the rate stays: {self._where_to_add(outcome)}."
@@ -87,6 +94,12 @@ class Adviser:
         if self.setting("privacy.mechanism") in {None, "none"}:
             return [f"add noise: {self.named('privacy.mechanism')}, with privacy.noise_multiplier and privacy.clipping"]
         return [f"more noise: {self.named('privacy.noise_multiplier')}"]
+
+
+def _no_worse(limit: float, measurement: Measurement) -> bool:
+    """Does the figure without any attack already reach the limit?"""
+    floor = measurement.floor if measurement.floor is not None else limit
+    return floor >= limit if measurement.higher_is_worse else floor <= limit
 
 
 def _written(value: Any) -> str:

@@ -35,8 +35,10 @@ def band(measurement: Measurement) -> Banded | None:
     """The band of one measurement; None for a metric that has none (e.g. PSNR, AUC)."""
     rules = {"tpr_at_fpr": _membership, "recovered_share": _reconstruction, "label_accuracy": _labels}
     find = rules.get(measurement.metric)
-    if find is None or (measurement.metric == "tpr_at_fpr" and not _rare_alarms(measurement)):
+    if find is None:
         return None
+    if measurement.metric == "tpr_at_fpr" and not _rare_alarms(measurement):
+        return _frequent(measurement)
     unusable = why_unusable(measurement)
     return Banded(Band.INCONCLUSIVE, unusable) if unusable else find(measurement)
 
@@ -52,6 +54,21 @@ def band_of_ratio(ratio: float) -> Band:
 
 def _rare_alarms(measurement: Measurement) -> bool:
     return rule.SMALLEST_FPR <= measurement.at.get("fpr", 1.0) <= rule.LARGEST_FPR
+
+
+def _frequent(measurement: Measurement) -> Banded | None:
+    """Success where false alarms are frequent is at least as high where they are rare; the reverse says nothing."""
+    fpr = measurement.at.get("fpr", 1.0)
+    if not rule.LARGEST_FPR < fpr <= rule.FREQUENT_FPR or why_unusable(measurement) or measurement.interval is None:
+        return None
+    low = measurement.interval.low / fpr
+    if low <= rule.LIKELIHOOD_RATIO_S0:
+        return None
+    return Banded(
+        Band.S2,
+        f"training records are named at least {number(low, towards='down')} times as often as others, even where "
+        f"{one_in(fpr)} of the others are named",
+    )
 
 
 def _membership(measurement: Measurement) -> Banded:

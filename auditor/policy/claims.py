@@ -26,12 +26,12 @@ BY_CLASS = {
 }
 _WORDS = {
     "membership": "attempts to tell who was in the training data",
-    "attribute": "attempts to infer a detail of a person",
+    "attribute": "attempts to infer labels or other details of records",
     "property": "attempts to infer a property of the data",
     "exfiltration": "attempts to take stored data out",
     "regurgitation": "attempts to make the model repeat its training data",
     "model_inversion": "attempts to invert the finished model",
-    "reconstruction": "attempts to rebuild records or labels from updates",
+    "reconstruction": "attempts to rebuild records from updates",
 }
 
 

@@ -11,9 +11,11 @@ from auditor.policy.outcomes import outcome_findings, unanswered
 from auditor.policy.risk import risks
 from auditor.policy.roles import powerless
 
+_MANY = "Among many comparisons, a verdict that is wrong by chance becomes more likely; none was corrected for."
+
 
 def judged(results: Results) -> Results:
-    """The same run with findings, claims, coverage and risks filled in; nothing else changes."""
+    """The same run with findings, claims, coverage and risks filled in, and a word on how many limits there were."""
     findings = _findings(results)
     return results.model_copy(
         update={
@@ -21,8 +23,18 @@ def judged(results: Results) -> Results:
             "claims": claims(results, findings),
             "coverage": coverage(results),
             "risks": risks(results, findings),
+            "limits": _limits(results, findings),
         }
     )
+
+
+def _limits(results: Results, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Limits of the run, with one on comparing many figures at once; nothing was corrected for that."""
+    kept = tuple(limit for limit in results.limits if not limit.endswith(_MANY))
+    compared = [f for f in findings if f.limit is not None and f.low is not None and f.outcome != "accounting"]
+    if len(compared) < 2:
+        return kept
+    return (*kept, f"{len(compared)} figures were compared with limits, each by an interval of its own. {_MANY}")
 
 
 def _findings(results: Results) -> tuple[Finding, ...]:

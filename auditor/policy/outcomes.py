@@ -7,7 +7,7 @@ from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.policy import keys
 from auditor.policy.advice import Adviser
 from auditor.policy.checks import control_finding
-from auditor.policy.judgement import Judgement, judge, records_needed
+from auditor.policy.judgement import Judgement, judge
 from auditor.policy.phrases import headline
 from auditor.policy.roles import is_test
 from auditor.policy.statements import measured_finding, most_prominent
@@ -113,5 +113,5 @@ def _against(outcome: Outcome, threshold: Threshold, adviser: Adviser, doubt: st
     judgement = judge(measurement, threshold.limit)
     if doubt and judgement.status == FindingStatus.WITHIN:
         judgement = Judgement(FindingStatus.INCONCLUSIVE, f"{judgement.because}, but {doubt}")
-    advice = adviser.about(outcome, measurement, judgement.status, needed=records_needed(measurement, threshold.limit))
+    advice = adviser.about(outcome, measurement, judgement.status, limit=threshold.limit)
     return measured_finding(outcome, measurement, judgement, limit=threshold.limit, advice=advice, key=threshold.metric)

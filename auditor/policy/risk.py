@@ -15,7 +15,7 @@ from auditor.policy import rule
 from auditor.policy.bands import Band, Banded, band
 from auditor.policy.cap import verified_cap
 from auditor.policy.roles import is_measured, is_test
-from auditor.policy.words import count, sentence
+from auditor.policy.words import count, listed, sentence
 
 EVENTS = {
     "membership": "Somebody learns that a person's record was in the training data",
@@ -148,7 +148,7 @@ def _why(pieces: Sequence[_Piece], reached: Sequence[_Piece], planned: Sequence[
 def _open_ends(planned: Sequence[Outcome], pieces: Sequence[_Piece]) -> list[str]:
     """Why the true likelihood may be higher than shown."""
     wide = dict.fromkeys(p.outcome.attack for p in pieces if p.banded.band == Band.INCONCLUSIVE)
-    ends = [f"the result of {attack} is partly inconclusive" for attack in wide]
+    ends = [f"the sample is too small for a full answer: {listed(wide)}"] if wide else []
     ends += [f"the time budget cut {o.attack} short" for o in planned if o.cut_short]
     for outcome in planned:
         if outcome.status in {OutcomeStatus.FAILED, OutcomeStatus.NOT_RUN}:

@@ -15,8 +15,10 @@ LIKELIHOOD_RATIO_S3: Final = 10.0
 
 SMALLEST_FPR: Final = 0.001
 LARGEST_FPR: Final = 0.01
+FREQUENT_FPR: Final = 0.1
 """Bands are read where false alarms are rare: an attacker must be sure, not right on average. Below the smallest
-rate no sample of a usual size can say anything."""
+rate no sample of a usual size can say anything. Up to the frequent rate a figure can show success, never its
+absence: the ROC of the best attack is concave, so TPR / FPR is at least as high at every rarer rate."""
 
 SHARE_S0: Final = 0.05
 SHARE_S1: Final = 0.10
@@ -52,7 +54,7 @@ def as_json() -> dict[str, object]:
     return {
         "version": VERSION,
         "likelihood_ratio": [LIKELIHOOD_RATIO_S0, LIKELIHOOD_RATIO_S1, LIKELIHOOD_RATIO_S3],
-        "fpr": [SMALLEST_FPR, LARGEST_FPR],
+        "fpr": [SMALLEST_FPR, LARGEST_FPR, FREQUENT_FPR],
         "share": [SHARE_S0, SHARE_S1, SHARE_S3],
         "null_factor": NULL_FACTOR,
         "effort": [EFFORT_LOW, EFFORT_MID],

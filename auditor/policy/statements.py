@@ -2,7 +2,7 @@
 
 from auditor.core.findings import Finding
 from auditor.core.measurement import Measurement, Outcome
-from auditor.policy.judgement import Judgement
+from auditor.policy.judgement import Judgement, why_unusable
 from auditor.policy.phrases import found, headline, phrase
 from auditor.policy.words import quantity, sentence
 
@@ -31,15 +31,28 @@ def measured_finding(
 
 def _said(outcome: Outcome, measurement: Measurement, judgement: Judgement, *, limit: float | None) -> str:
     if measurement.value is None or measurement.refused:
-        text = f"{headline(outcome)}: {phrase(measurement).subject} is not stated"
-        return f"{text}. {sentence(judgement.because)}" if judgement.because else f"{text}."
+        text = f"{headline(outcome)}: {phrase(measurement).subject} is not stated. {sentence(judgement.because)}"
+        return f"{text.strip()}{_instead(outcome, measurement)}"
     first = sentence(f"{headline(outcome)}: {found(measurement, limit=limit)}")
     if measurement.n > 0:
-        first = f"{first[:-1]}. Counted over {measurement.n:,} {measurement.n_of or 'trials'}."
+        first = f"{first[:-1]}. Counted over {_counted(measurement)}."
     because = judgement.because
     if limit is not None:
         because = because.replace("the limit", f"the limit of {quantity(limit, measurement.unit)}", 1)
     return f"{first} {sentence(because)}"
+
+
+def _counted(measurement: Measurement) -> str:
+    return f"{measurement.n:,} {measurement.n_of or 'trials'}".replace("in 1 updates", "in 1 update")
+
+
+def _instead(outcome: Outcome, refused: Measurement) -> str:
+    """What the sample does allow: the same metric at the point nearest to the refused one."""
+    stated = [m for m in outcome.measurements if m.metric == refused.metric and not why_unusable(m)]
+    if not stated:
+        return ""
+    nearest = min(stated, key=_prominence)
+    return f" What this sample allows: {found(nearest)}."
 
 
 def most_prominent(outcome: Outcome) -> Measurement:

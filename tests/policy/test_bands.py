@@ -28,9 +28,15 @@ def test_the_same_ratio_at_one_in_a_thousand():
     assert band(measurement(0.04, 0.01, 0.05, at={"fpr": 0.001})).band == Band.S3
 
 
-@pytest.mark.parametrize("fpr", [0.1, 0.0001])
+@pytest.mark.parametrize("fpr", [0.5, 0.0001])
 def test_other_points_have_no_band(fpr):
     assert band(measurement(0.5, 0.4, 0.6, at={"fpr": fpr})) is None
+
+
+def test_where_false_alarms_are_frequent_only_success_counts():
+    assert band(measurement(0.3, 0.21, 0.4, at={"fpr": 0.1})).band == Band.S2
+    assert band(measurement(0.15, 0.1, 0.2, at={"fpr": 0.1})) is None
+    assert band(measurement(None, None, None, at={"fpr": 0.1}, refused="few")) is None
 
 
 def test_metrics_without_a_band():

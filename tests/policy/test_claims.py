@@ -193,5 +193,5 @@ def test_judging_is_pure_and_can_be_repeated():
     once = judged(run)
     assert judged(once) == once
     assert run.findings == ()
-    untouched = set(type(run).model_fields) - {"findings", "claims", "coverage", "risks"}
+    untouched = set(type(run).model_fields) - {"findings", "claims", "coverage", "risks", "limits"}
     assert all(getattr(run, name) == getattr(once, name) for name in untouched)

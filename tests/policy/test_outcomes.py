@@ -193,3 +193,29 @@ def test_a_membership_floor_above_chance_is_said():
     blind = measurement(0.123, 0.101, 0.16, floor=0.04, floor_is="telling the samples apart without the model")
     assert "without the attack the figure is 4 % (telling" in findings(outcome(blind))[KEY].sentence
     assert "without the attack" not in findings(outcome(measurement(0.123, 0.101, 0.16, floor=0.01)))[KEY].sentence
+
+
+def test_a_refused_rate_is_joined_by_what_the_sample_allows():
+    refused = measurement(None, None, None, refused="300 more non-members are needed")
+    coarse = measurement(0.3, 0.25, 0.35, at={"fpr": 0.1})
+    text = findings(outcome(coarse, refused))[KEY].sentence
+    assert "What this sample allows: the attack recognises 30 %" in text
+    assert "1 in 10 of the other records" in text
+
+
+def test_where_a_guess_reaches_the_limit_the_advice_says_so():
+    labels = measurement(0.9, 0.88, 0.92, metric="label_accuracy", floor=0.95, floor_is="most common label")
+    limits = (Threshold(metric="label_accuracy", limit=0.5, reason="half"),)
+    run = {"scenarios": (server(*limits),)}
+    found = findings(inversion(labels), **run)["honest-server:inversion/gradient-matching@trained:label_accuracy"]
+    assert found.status == FindingStatus.INCONCLUSIVE
+    assert "already reaches 95 %" in found.advice
+
+
+def test_many_comparisons_are_a_limit_of_the_run():
+    one = judged(results(outcome(measurement())))
+    assert one.limits == ()
+    two = judged(results(outcome(measurement()), outcome(measurement(), attack="membership/rmia")))
+    assert len(two.limits) == 1
+    assert two.limits[0].startswith("2 figures were compared")
+    assert judged(two).limits == two.limits
