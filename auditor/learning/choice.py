@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from auditor.learning.functional import FunctionalModel
-from auditor.learning.local import Trained
+from auditor.learning.local import Trained, usable_batches
 from auditor.learning.many import TOLERANCE, Job, train_serially, train_stacked, why_not_stacked
 from auditor.observations.model import LocalTraining
 from auditor.observations.records import Records
@@ -57,6 +57,7 @@ def train_many(
         seed: For dropout on the vectorised path.
         stack: At most so many models in one program.
     """
+    model = model.with_batch_norm(recipe.batch_norm)
     choice = how if isinstance(how, Choice) else _asked(model, jobs, records, recipe, how)
     obstacle = why_not_stacked(model, jobs, recipe) if choice.how == "stacked" else ""
     if choice.how == "serial" or obstacle:
@@ -77,12 +78,13 @@ def choose(model: FunctionalModel, jobs: Sequence[Job], records: Records, recipe
 
     The choice depends on the machine's timing; keep it where results must repeat bit for bit.
     """
+    model = model.with_batch_norm(recipe.batch_norm)
     if len(jobs) < 2:
         return Choice("serial", "one model alone")
     obstacle = why_not_stacked(model, jobs, recipe)
     if obstacle:
         return Choice("serial", obstacle)
-    some = [replace(job, batches=[b for b in job.batches if len(b)][:_STEPS]) for job in jobs[:STACK]]
+    some = [replace(job, batches=usable_batches(model, job.batches)[:_STEPS]) for job in jobs[:STACK]]
     pair = some[:2]
     try:
         both = train_stacked(model, pair, records, recipe, seed=0)

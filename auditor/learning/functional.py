@@ -107,6 +107,12 @@ class FunctionalModel:
         """True where a record's output in training depends on the others of its batch (BatchNorm in train mode)."""
         return bool(self._norms) and self.batch_norm == "train" and not self.shared.evaluation_mode
 
+    @property
+    def least_batch(self) -> int:
+        """Records that a training batch needs: BatchNorm over single vectors has no statistics of one record."""
+        vectors = any(isinstance(norm, nn.BatchNorm1d) for norm in self._norms)
+        return 2 if vectors and self.mixes_records else 1
+
     # -- evaluation ----------------------------------------------------------------------------------------------
 
     def outputs(self, state: State, inputs: Tensor, *, training: bool = False) -> Tensor:

@@ -37,6 +37,11 @@ def batch_order(n: int, recipe: LocalTraining, seed: int) -> list[Tensor]:
     return order[:1] if recipe.algorithm == "fedsgd" else order
 
 
+def usable_batches(model: FunctionalModel, batches: Sequence[Tensor]) -> list[Tensor]:
+    """Batches that a step can be taken on; the others are left out, as loaders do with ``drop_last``."""
+    return [batch for batch in batches if len(batch) >= model.least_batch]
+
+
 def optimiser_of(recipe: LocalTraining) -> Optimiser:
     """The client's optimiser."""
     return Optimiser(recipe.optimizer, recipe.learning_rate, recipe.momentum)
@@ -76,12 +81,12 @@ def train_locally(
         state: What the client received; unchanged afterwards.
         records: The client's records.
         recipe: Optimiser and its rates.
-        batches: Index tensors into ``records``, e.g. from :func:`batch_order`; empty ones are skipped.
+        batches: Index tensors into ``records``, e.g. from :func:`batch_order`; see :func:`usable_batches`.
         differentiable: Keep the graph, so that the result can be differentiated in ``records.inputs`` and ``state``.
         seed: For dropout; None = torch's own generator.
     """
     model = model.with_batch_norm(recipe.batch_norm)
-    used = [batch for batch in batches if len(batch)]
+    used = usable_batches(model, batches)
     with seeded(seed, device=model.device):
         if differentiable:
             return _unrolled(model, state, records, recipe, used)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 
 from auditor.learning.functional import FunctionalModel
-from auditor.learning.local import Trained, optimiser_of, train_locally
+from auditor.learning.local import Trained, optimiser_of, train_locally, usable_batches
 from auditor.learning.optimisers import Memory
 from auditor.learning.per_record import math_attention
 from auditor.learning.randomness import seeded
@@ -30,7 +31,7 @@ class Job:
 
     Attributes:
         state: Where it starts.
-        batches: Indices into the shared records, one tensor a step; empty ones are skipped.
+        batches: Indices into the shared records, one tensor a step.
         seed: For dropout on the serial path.
     """
 
@@ -93,7 +94,7 @@ def train_stacked(
     if not jobs:
         return []
     model = model.with_batch_norm(recipe.batch_norm)
-    plans = [[batch for batch in job.batches if len(batch)] for job in jobs]
+    plans = [usable_batches(model, job.batches) for job in jobs]
     order = sorted(range(len(jobs)), key=lambda i: -len(plans[i]))
     stack = _stacked(model, [jobs[i] for i in order], recipe)
     step_all = _vectorised(model)
@@ -115,10 +116,12 @@ def train_stacked(
 
 def why_not_stacked(model: FunctionalModel, jobs: Sequence[Job], recipe: LocalTraining) -> str:
     """Why the vectorised path would not compute the same; empty where it would."""
-    if not model.with_batch_norm(recipe.batch_norm).mixes_records:
+    model = model.with_batch_norm(recipe.batch_norm)
+    if not model.mixes_records:
         return ""
-    steps = zip(*([len(batch) for batch in job.batches if len(batch)] for job in jobs), strict=False)
-    if any(len(set(sizes)) > 1 for sizes in steps):
+    plans = [usable_batches(model, job.batches) for job in jobs]
+    steps = zip_longest(*([len(batch) for batch in plan] for plan in plans))
+    if any(len(set(sizes) - {None}) > 1 for sizes in steps):
         return "BatchNorm in train mode needs batches of equal size"
     return ""
 

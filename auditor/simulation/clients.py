@@ -1,6 +1,6 @@
 """What a client sends in a round."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -9,11 +9,12 @@ from torch import Tensor
 from auditor.config.settings import FederationSettings
 from auditor.core.seeds import derive_seed
 from auditor.learning.functional import FunctionalModel
-from auditor.learning.local import batch_order, train_locally
+from auditor.learning.local import Trained, batch_order, train_locally, usable_batches
 from auditor.learning.randomness import seeded
 from auditor.observations.model import LocalTraining, State
 from auditor.observations.records import Records
 from auditor.simulation.compression import compress, sent_names
+from auditor.simulation.errors import SimulationError
 from auditor.simulation.mechanisms import Mechanism
 from auditor.simulation.meter import Meter, total_norm
 from auditor.simulation.private_steps import PrivateSteps, expected_batch, private_batches
@@ -46,6 +47,32 @@ class Sent:
     length: float | None = None
 
 
+class ClientTask(NamedTuple):
+    """What one client will do in one round.
+
+    Attributes:
+        client: Its number.
+        seed: Of this client in this round.
+        records: How many it holds.
+        recipe: Its optimiser steps.
+        batches: Indices into its records, one tensor a step.
+    """
+
+    client: int
+    seed: int
+    records: int
+    recipe: LocalTraining
+    batches: list[Tensor]
+
+
+class Work(NamedTuple):
+    """A raw update, buffers after it, and the mean loss of each step."""
+
+    update: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+    losses: Tensor
+
+
 class Clients:
     """Does the work of every client, one after the other, with one module.
 
@@ -73,6 +100,11 @@ class Clients:
         """``gradient`` or ``difference``."""
         return "gradient" if self._federation.algorithm == "fedsgd" else "difference"
 
+    @property
+    def trains_plainly(self) -> bool:
+        """True where a client's work is local training and nothing else, so that many clients can train at once."""
+        return self.kind == "difference" and self.mechanism.clipped != "record"
+
     def work(self, state: State, records: Records, *, client: int, seed: int, norm: float | None = None) -> Sent:
         """One client's round.
 
@@ -83,54 +115,59 @@ class Clients:
             seed: Of this client in this round.
             norm: Clipping norm in force, for client-level mechanisms.
         """
-        recipe = local_recipe(self._federation, len(records))
-        recordwise = self.mechanism.clipped == "record"
-        sampling = self.mechanism.privacy.sampling if recordwise else None
-        batches = private_batches(len(records), recipe, sampling, seed) if recordwise else None
-        if batches is None:
-            batches = batch_order(len(records), recipe, seed)
-        if recordwise:
-            update, buffers, losses = self._privately(state, records, recipe, batches, client=client, seed=seed)
-        elif self.kind == "gradient":
-            update, buffers, losses = self._gradient(state, records, batches, seed)
+        task = self.task(len(records), client=client, seed=seed)
+        return self.send(task, self.do(state, records, task), norm=norm)
+
+    def task(self, records: int, *, client: int, seed: int) -> ClientTask:
+        """What a client with so many records will do."""
+        recipe = local_recipe(self._federation, records)
+        if self.mechanism.clipped == "record":
+            batches = private_batches(records, recipe, self.mechanism.privacy.sampling, seed)
         else:
-            update, buffers, losses = self._difference(state, records, recipe, batches, seed)
-        used = torch.unique(torch.cat(batches)) if batches else torch.zeros(0, dtype=torch.int64)
-        gradient_of = expected_batch(len(records), recipe, sampling)
-        weight = float(gradient_of if self.kind == "gradient" else len(records))
-        chosen = {name: update[name] for name in self.sent_names}
-        if self.mechanism.clipped != "client" or norm is None:
-            return Sent(compress(chosen, self._federation.update), buffers, {}, used, losses, recipe, weight)
-        bounded = self._bounded(chosen, norm, seed=seed)
-        return Sent(bounded.update, buffers, bounded.noise, used, losses, recipe, weight, bounded.length)
+            batches = usable_batches(self._model, batch_order(records, recipe, seed))
+            recipe = replace(recipe, steps=len(batches))
+        return ClientTask(client, seed, records, recipe, batches)
 
-    def _gradient(self, state: State, records: Records, batches: list[Tensor], seed: int) -> "_Work":
-        with seeded(derive_seed(seed, "dropout"), device=self._model.device):
-            found = self._model.evaluate(state, records[batches[0]], training=True)
-        return found.gradient, found.buffers, found.loss.detach().reshape(1)
+    def trained(self, before: State, after: Trained) -> Work:
+        """Local training as work."""
+        update = {name: after.state[name] - before[name] for name in self._model.trainable}
+        return Work(update, {name: after.state[name] for name in self._model.buffer_names}, after.losses)
 
-    def _difference(
-        self, state: State, records: Records, recipe: LocalTraining, batches: list[Tensor], seed: int
-    ) -> "_Work":
-        after = train_locally(self._model, state, records, recipe, batches=batches, seed=derive_seed(seed, "dropout"))
-        return _moved(state, after.state, self._model), self._buffers(after.state), after.losses
+    def send(self, task: ClientTask, work: Work, *, norm: float | None) -> Sent:
+        """Clip, add noise and compress, in the order that the class states."""
+        chosen = {name: work.update[name] for name in self.sent_names}
+        if self.mechanism.clipped == "client" and norm is not None:
+            bounded = self._bounded(chosen, norm, seed=task.seed)
+        else:
+            bounded = _Bounded(compress(chosen, self._federation.update), {}, None)
+        used = torch.unique(torch.cat(task.batches)) if task.batches else torch.zeros(0, dtype=torch.int64)
+        weight = float(self._gradient_size(task) if self.kind == "gradient" else task.records)
+        return Sent(bounded.update, work.buffers, bounded.noise, used, work.losses, task.recipe, weight, bounded.length)
 
-    def _privately(
-        self,
-        state: State,
-        records: Records,
-        recipe: LocalTraining,
-        batches: list[Tensor],
-        *,
-        client: int,
-        seed: int,
-    ) -> "_Work":
-        done = self._private.train(state, records, recipe, batches=batches, client=client, seed=seed)
-        update = done.gradient if self.kind == "gradient" else _moved(state, done.state, self._model)
-        return update, self._buffers(done.state), done.losses
+    def do(self, state: State, records: Records, task: ClientTask) -> Work:
+        """The client's work on its records, before anything leaves it."""
+        dropout = derive_seed(task.seed, "dropout")
+        if self.mechanism.clipped == "record":
+            done = self._private.train(
+                state, records, task.recipe, batches=task.batches, client=task.client, seed=task.seed
+            )
+            work = self.trained(state, Trained(done.state, done.losses))
+            return work._replace(update=done.gradient) if self.kind == "gradient" else work
+        if self.kind == "gradient":
+            if not task.batches:
+                raise SimulationError(
+                    f"Client {task.client} holds a single record, and BatchNorm in train mode needs two.",
+                    remedy="Set federation.batch_norm to 'eval' or 'frozen', or lower federation.clients.",
+                )
+            with seeded(dropout, device=self._model.device):
+                found = self._model.evaluate(state, records[task.batches[0]], training=True)
+            return Work(found.gradient, found.buffers, found.loss.detach().reshape(1))
+        after = train_locally(self._model, state, records, task.recipe, batches=task.batches, seed=dropout)
+        return self.trained(state, after)
 
-    def _buffers(self, state: State) -> dict[str, Tensor]:
-        return {name: state[name] for name in self._model.buffer_names}
+    def _gradient_size(self, task: ClientTask) -> int:
+        sampling = self.mechanism.privacy.sampling if self.mechanism.clipped == "record" else None
+        return expected_batch(task.records, task.recipe, sampling)
 
     def _bounded(self, update: dict[str, Tensor], norm: float, *, seed: int) -> "_Bounded":
         """Client-level clipping and the client's own noise, with compression in its place."""
@@ -153,10 +190,7 @@ class Clients:
 class _Bounded(NamedTuple):
     update: dict[str, Tensor]
     noise: dict[str, Tensor]
-    length: float
-
-
-_Work = tuple[dict[str, Tensor], dict[str, Tensor], Tensor]
+    length: float | None
 
 
 def clip_update(update: State, norm: float, *, per_layer: bool = False) -> dict[str, Tensor]:
@@ -179,7 +213,3 @@ def gaussian(like: State, std: float, generator: torch.Generator) -> dict[str, T
 def _factor(length: Tensor, norm: float) -> Tensor:
     # The small constant keeps rounding from lifting the result above the bound; Opacus does the same.
     return (norm / (length + 1e-6 * norm)).clamp(max=1.0)
-
-
-def _moved(before: State, after: State, model: FunctionalModel) -> dict[str, Tensor]:
-    return {name: after[name] - before[name] for name in model.trainable}

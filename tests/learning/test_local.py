@@ -135,3 +135,14 @@ def test_dropout_follows_the_seed() -> None:
     assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
+
+
+def test_a_batch_of_one_record_is_left_out_where_batch_norm_needs_two() -> None:
+    model, records = FunctionalModel(shared(BatchNormNet, (6,))), table(9)
+    state, batches = model.initial_state(0), [torch.arange(4), torch.tensor([8]), torch.arange(4, 8)]
+    for differentiable in (False, True):
+        found = train_locally(model, state, records, recipe(), batches=batches, differentiable=differentiable)
+        without = train_locally(model, state, records, recipe(), batches=[batches[0], batches[2]])
+        assert len(found.losses) == 2
+        torch.testing.assert_close(found.state["first.weight"], without.state["first.weight"])
+    assert len(train_locally(model, state, records, recipe(batch_norm="eval"), batches=batches).losses) == 3

@@ -193,3 +193,13 @@ def test_local_recipe_counts_steps() -> None:
     assert local_recipe(setting, 5).steps == 3
     one = local_recipe(federation(algorithm="fedsgd", local={"epochs": 3, "batch_size": 8}), 20)
     assert (one.steps, one.epochs) == (1, 1)
+
+
+def test_lone_records_with_batch_norm() -> None:
+    """A remainder of one record is left out; a FedSGD client with a single record is a user's mistake."""
+    model = shared(BatchNormNet, (6,))
+    found = train_federation(federation(local={"batch_size": 5}), privacy(), model, separable(24), seed=0)
+    assert found.history[0].records == 20  # four clients with 6 records each
+    setting = federation(algorithm="fedsgd", clients=6)
+    with pytest.raises(SimulationError, match="holds a single record, and BatchNorm"):
+        train_federation(setting, privacy(), model, separable(6), seed=0)
