@@ -25,6 +25,9 @@ RUN = "run"
 FEW_UPDATES = 8
 """Updates that a costly attack is tried on at most, unless ``budget.updates`` says otherwise."""
 
+SOME_RECORDS = 64
+"""Records behind the updates that a costly attack is tried on: with none recovered, the 95 % interval ends at 6 %."""
+
 MANY_RECORDS = 128
 """Records behind the updates that a cheap attack is tried on: with none recovered, the 95 % interval ends at 3 %."""
 
@@ -200,9 +203,10 @@ class _Planner:
             why = f"cannot be imported: {entry.error}" if entry else "is not installed"
             return [PlannedAttack(scenario, name, None, OutcomeStatus.NOT_RUN, (why,))]
         attack = entry.attack(self.parameters[name])
-        reasons = [*_unmet(attack, scenario, grants, self.shape), *attack.unmet(self.shape)]
         view = _view(attack, grants.granted)
-        reasons += _unanswerable(attack, view, self.shape)
+        shape = self._behind(view)
+        reasons = [*_unmet(attack, scenario, grants, shape), *attack.unmet(shape)]
+        reasons += _unanswerable(attack, view, shape)
         if not view and not reasons:
             seen = " or ".join(sorted(kind.__name__ for kind in attack.observes))
             reasons = [f"reads {seen}; scenario '{scenario}' shows neither"]
@@ -212,11 +216,12 @@ class _Planner:
         return [self._row(scenario, attack, state, view, control=adversary.control) for state in states]
 
     def _row(self, scenario: str, attack: Attack, state: ModelState, view: str, *, control: bool) -> PlannedAttack:
-        cost = attack.cost(self.shape)
+        shape = self._behind(view)
+        cost = attack.cost(shape)
         updates = self._updates(cost, view) if view in _UPDATES else 1
         if control:
             updates = min(updates, CONTROL_UPDATES)
-        seconds = updates * self.speed.attack_seconds(cost, shape=self.shape)
+        seconds = updates * self.speed.attack_seconds(cost, shape=shape)
         return PlannedAttack(
             scenario,
             attack.name,
@@ -230,6 +235,13 @@ class _Planner:
             control=control,
         )
 
+    def _behind(self, view: str) -> TargetShape:
+        """The shape as an adversary with this view meets it: all records of a round stand behind a sum."""
+        if view != "aggregate":
+            return self.shape
+        together = self.shape.records_per_update * max(1, self.shape.aggregated_clients)
+        return self.shape.model_copy(update={"records_per_update": together})
+
     def _updates(self, cost: Cost, view: str) -> int:
         """Enough updates for a narrow interval where they cost little; the rule does not depend on the machine.
 
@@ -241,9 +253,10 @@ class _Planner:
         distinct = max(1, self.federation.clients // clients) if whole else MANY_RECORDS
         if self.budget.updates is not None:
             return min(self.budget.updates, distinct)
-        wanted = -(-MANY_RECORDS // max(1, self.shape.records_per_update * clients))
+        behind = max(1, self.shape.records_per_update * clients)
         if cost.gradient_evaluations > CHEAP:
-            return min(max(2, min(wanted, FEW_UPDATES)), distinct)
+            return min(max(2, min(-(-SOME_RECORDS // behind), FEW_UPDATES)), distinct)
+        wanted = -(-MANY_RECORDS // behind)
         fits = _UPDATE_BYTES // (4 * max(1, self.shape.parameters))
         return min(max(FEW_UPDATES, min(wanted, fits)), distinct)
 

@@ -22,19 +22,28 @@ class Speed:
     """Measured seconds on this machine.
 
     Attributes:
-        gradient: One forward and backward pass of the records of one update.
+        single: One forward and backward pass of one record.
+        gradient: The same of :attr:`records` records.
         step: One local training step (one batch).
         record: One forward pass, for each record.
     """
 
+    single: float
     gradient: float
+    records: int
     step: float
     record: float
+
+    def gradient_seconds(self, records: int) -> float:
+        """One forward and backward pass of so many records: a fixed part and one that grows with them."""
+        slope = max(0.0, self.gradient - self.single) / max(1, self.records - 1)
+        return self.single + slope * (records - 1)
 
     def attack_seconds(self, cost: Cost, *, shape: TargetShape) -> float:
         """One observation, reference models not counted."""
         candidates = shape.members + shape.nonmembers
-        return cost.gradient_evaluations * self.gradient + cost.queries * self.record * candidates
+        gradients = cost.gradient_evaluations * self.gradient_seconds(shape.records_per_update)
+        return gradients + cost.queries * self.record * candidates
 
     def training_seconds(self, federation: FederationSettings, *, shape: TargetShape) -> float:
         """One model trained with the whole federation."""
@@ -58,7 +67,9 @@ def measure_speed(target: Target, federation: FederationSettings, *, device: str
 
     with computing(device):
         return Speed(
+            single=_median(lambda: model.gradient(state, records[:1], training=False), device),
             gradient=_median(lambda: model.gradient(state, update, training=True), device),
+            records=len(update),
             step=_median(lambda: model.gradient(state, batch, training=True), device),
             record=_median(forward, device) / len(many),
         )

@@ -13,8 +13,8 @@ from auditor.core.errors import AuditorError, ExitCode
 from auditor.engine.executors import execute
 from auditor.engine.units import Maker, Task, UnitResult
 
-OpenWorkshop = Callable[[], Maker]
-"""Made in the worker: the user's model and data are loaded there, not sent."""
+OpenWorkshop = Callable[[int], Maker]
+"""Called in the worker with its number: the user's model and data are loaded there, not sent."""
 
 _ATTEMPTS = 2
 
@@ -40,6 +40,7 @@ class Processes:
         self.workers = workers
         self._pool: list[_Worker] = []
         self._tries: dict[str, int] = {}
+        self._started = 0
 
     def map(self, tasks: Iterable[Task]) -> Iterator[UnitResult]:
         waiting = iter(tasks)
@@ -68,8 +69,9 @@ class Processes:
     def _start(self) -> _Worker:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(self._open, theirs), daemon=True)
+        process = context.Process(target=_work, args=(self._open, self._started, theirs), daemon=True)
         process.start()
+        self._started += 1
         theirs.close()
         worker = _Worker(process, ours)
         self._pool.append(worker)
@@ -115,12 +117,12 @@ def _ending(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _work(open_workshop: OpenWorkshop, pipe: Connection) -> None:
+def _work(open_workshop: OpenWorkshop, number: int, pipe: Connection) -> None:
     """A worker: loads its workshop, then does units until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C reaches the whole group; only the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        workshop = open_workshop()
+        workshop = open_workshop(number)
     except AuditorError as error:
         pipe.send(AuditorError(error.what, remedy=error.remedy, exit_code=ExitCode.USAGE))
         return

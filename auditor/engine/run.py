@@ -11,7 +11,6 @@ from auditor.config.settings import ComputeSettings
 from auditor.core.results import Results
 from auditor.engine.assemble import RunFacts, assemble, settings_digest
 from auditor.engine.environment import described_environment, numeric_environment, resolve_device
-from auditor.engine.executors import Executor, Serial
 from auditor.engine.game import membership_game
 from auditor.engine.measure import Measurer
 from auditor.engine.plan import Plan, make_plan
@@ -19,7 +18,7 @@ from auditor.engine.probe import measure_speed
 from auditor.engine.progress import Progress, Silent
 from auditor.engine.session import Clock, Session
 from auditor.engine.work import make_work
-from auditor.engine.workshop import Workshop
+from auditor.engine.workers import make_executor
 from auditor.policy.protocol import require_unchanged
 from auditor.report.render import render
 from auditor.store.run_directory import RunDirectory
@@ -117,7 +116,7 @@ class _Run:
         lock = self._locked(target, plan)
         self._directory.write_plan(plan.to_json())
         work = make_work(plan, self._document, target, environment=numeric_environment(self._device))
-        executor = self._executor(target)
+        executor = make_executor(self._document, target, out=self._directory.path, device=self._device)
         try:
             session = Session(self._directory, executor, clock=self._clock, progress=self._progress)
             session.run(plan, work)
@@ -165,6 +164,3 @@ class _Run:
         }
         self._directory.write_lock(value)
         return value
-
-    def _executor(self, target: Target) -> Executor:
-        return Serial(Workshop(target, self._settings, device=self._device, locate=self._directory.output_path))

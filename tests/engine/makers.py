@@ -75,5 +75,5 @@ class FakeMaker:
         raise KeyboardInterrupt
 
 
-def open_maker(folder: str) -> FakeMaker:
+def open_maker(folder: str, number: int) -> FakeMaker:
     return FakeMaker(Path(folder))

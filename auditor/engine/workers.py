@@ -1,0 +1,58 @@
+"""Which executor an audit asks for, with workers that load the target themselves."""
+
+import functools
+import os
+from pathlib import Path
+
+import torch
+
+from auditor.config.document import AuditDocument
+from auditor.core.errors import AuditorError
+from auditor.engine.executors import Executor, Serial
+from auditor.engine.processes import Processes
+from auditor.engine.workshop import Workshop
+from auditor.store.run_directory import RunDirectory
+from auditor.targets.load import load_target
+from auditor.targets.target import Target
+
+
+def make_executor(document: AuditDocument, target: Target, *, out: Path, device: str) -> Executor:
+    """The executor of ``compute.executor``.
+
+    Raises:
+        AuditorError: where it needs something that is not installed.
+    """
+    compute = document.settings.compute
+    match compute.executor:
+        case "serial":
+            locate = RunDirectory(out).output_path
+            return Serial(Workshop(target, document.settings, device=device, locate=locate))
+        case "processes":
+            opening = functools.partial(open_workshop, document, out.resolve(), device, target.model_sha256)
+            return Processes(opening, workers=compute.workers or default_workers(device))
+        case "ray":
+            raise AuditorError(
+                "compute.executor: ray is not part of this version.", remedy="Use 'processes' or 'serial'."
+            )
+
+
+def default_workers(device: str) -> int:
+    """One for each GPU, or one for each core that this process may use."""
+    if device.startswith("cuda"):
+        return 1 if ":" in device else torch.cuda.device_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_workshop(document: AuditDocument, out: Path, device: str, model_sha256: str, number: int) -> Workshop:
+    """A worker's own workshop; on several GPUs, worker ``number`` takes the one of that number.
+
+    Raises:
+        AuditorError: where the files of the target have changed since the run began.
+    """
+    target = load_target(document)
+    if target.model_sha256 != model_sha256:
+        raise AuditorError(
+            f"{target.model_name} was changed while the audit ran.", remedy="Run again; finished units are kept."
+        )
+    own = f"cuda:{number % torch.cuda.device_count()}" if device == "cuda" else device
+    return Workshop(target, document.settings, device=own, locate=RunDirectory(out).output_path)
