@@ -11,7 +11,7 @@ from auditor.engine.plan import Plan, PlannedAttack, make_plan
 from auditor.engine.probe import Speed
 from tests.engine.targets import audit, digits_target, document, tumour_target
 
-SPEED = Speed(gradient=0.01, step=0.001, record=1e-6)
+SPEED = Speed(single=0.005, gradient=0.01, records=8, step=0.001, record=1e-6)
 
 
 def planned(**changes: Any) -> Plan:
@@ -102,7 +102,7 @@ def test_the_estimate_grows_with_work() -> None:
 
 def test_the_protocol_follows_the_parameters_and_not_the_machine() -> None:
     base = planned().protocol_sha256
-    slower = make_plan(document(Path()), digits_target(), speed=Speed(1.0, 1.0, 1.0))
+    slower = make_plan(document(Path()), digits_target(), speed=Speed(single=1.0, gradient=1.0, records=8, step=1.0, record=1.0))
     assert slower.protocol_sha256 == base
     assert planned(parameters={"membership/lira": {"reference_models": 5}}).protocol_sha256 != base
 

@@ -20,7 +20,7 @@ from auditor.learning.functional import FunctionalModel
 from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
 
-_FEWEST = 24
+_FEWEST = 100
 
 
 class GradientMatching:
@@ -57,15 +57,23 @@ class GradientMatching:
             8, description="More local steps than this are read as one gradient."
         )
         record_gradients: Annotated[int, Field(ge=1)] | None = Field(
-            10_000,
+            200_000,
             description="Iterations x candidates x records x local steps, at most; large batches, which matching "
             "hardly ever breaks, get fewer iterations. None = no limit.",
+        )
+        records: Annotated[int, Field(ge=1)] = Field(
+            256, description="Larger batches are not tried: matching finds nothing there in any budget of an audit."
         )
 
     def __init__(self, params: AttackParams) -> None:
         self.params = self.Params.model_validate(params.model_dump())
 
     def unmet(self, shape: TargetShape) -> list[str]:
+        if shape.records_per_update > self.params.records:
+            return [
+                f"tries at most {self.params.records} records behind an update (parameter 'records'); "
+                f"here are {shape.records_per_update}"
+            ]
         return []
 
     def cost(self, shape: TargetShape) -> Cost:
