@@ -67,7 +67,7 @@ def _tpr(measurement: Measurement) -> Phrase:
     fpr = measurement.at.get("fpr", 0.0)
     condition = f"while it wrongly names {one_in(fpr)} of the other records"
     return Phrase(
-        f"the share of training records recognised {condition}",
+        f"the share of training records that the attack recognises {condition}",
         f"the attack recognises {{figure}} of the training records {condition}",
     )
 

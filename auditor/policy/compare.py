@@ -1,0 +1,205 @@
+"""Two runs side by side: what changed, and whether their figures may be compared at all.
+
+GDPR Art. 35(11) asks for a review when the risk changes; the triggers listed here are what a run can see of that.
+Figures are compared by whole intervals, and only where both runs followed one protocol.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+from auditor.core.base import Frozen
+from auditor.core.findings import Finding, FindingStatus
+from auditor.core.privacy import AccountingReport
+from auditor.core.results import Results
+from auditor.policy.words import number, percent
+
+
+class Direction(StrEnum):
+    """How a figure moved, by whole intervals."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+    UNCLEAR = "unclear"
+    NEW = "new"
+    GONE = "gone"
+    INCOMPARABLE = "incomparable"
+
+
+class FindingChange(Frozen):
+    """One finding in both runs.
+
+    Attributes:
+        before, after: Statuses; None where the finding is not there.
+        direction: ``unclear`` where the intervals overlap or one run has none.
+    """
+
+    id: str
+    before: FindingStatus | None
+    after: FindingStatus | None
+    direction: Direction
+    sentence: str
+
+
+class SettingChange(Frozen):
+    """One setting that differs; a missing one is None."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+class Comparison(Frozen):
+    """What changed from one run to the next.
+
+    Attributes:
+        comparable: May figures be compared?
+        reasons: Why not.
+        cautions: What to keep in mind where they may.
+        triggers: What changed of model, data, settings, tool and law packs: reasons to assess again.
+    """
+
+    before: str
+    after: str
+    comparable: bool
+    reasons: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+    triggers: tuple[str, ...] = ()
+    settings: tuple[SettingChange, ...] = ()
+    findings: tuple[FindingChange, ...] = ()
+    epsilon: str = ""
+
+
+def compare(before: Results, after: Results) -> Comparison:
+    """Compare two judged runs."""
+    reasons = tuple(_incomparable(before, after))
+    settings = tuple(_setting_changes(before.settings, after.settings))
+    return Comparison(
+        before=before.run.id,
+        after=after.run.id,
+        comparable=not reasons,
+        reasons=reasons,
+        cautions=tuple(_cautions(before, after)),
+        triggers=tuple(_triggers(before, after, settings)),
+        settings=settings,
+        findings=tuple(_finding_changes(before, after, comparable=not reasons)),
+        epsilon=_epsilon(before.accounting, after.accounting),
+    )
+
+
+def _incomparable(before: Results, after: Results) -> Iterator[str]:
+    if before.run.protocol_sha256 != after.run.protocol_sha256:
+        yield "adversaries, attack parameters or limits differ (another protocol)"
+    if not (before.run.protocol_sha256 and after.run.protocol_sha256):
+        yield "a run does not say which protocol it followed"
+    for results in (before, after):
+        if not results.run.complete:
+            yield f"run {results.run.id} is incomplete"
+
+
+def _cautions(before: Results, after: Results) -> Iterator[str]:
+    if _data(before) != _data(after):
+        yield "the sample data differ, so a part of any difference may come from the sample"
+    if before.run.tool_version != after.run.tool_version:
+        yield f"the tool changed from version {before.run.tool_version} to {after.run.tool_version}"
+    if before.run.seed == after.run.seed and before.run.settings_sha256 == after.run.settings_sha256:
+        yield "settings and seed are the same, so equal figures are a repetition and no second look"
+
+
+def _triggers(before: Results, after: Results, settings: tuple[SettingChange, ...]) -> Iterator[str]:
+    if before.target.model_sha256 != after.target.model_sha256:
+        yield "the model's code"
+    if before.target.weights_sha256 != after.target.weights_sha256:
+        yield "the weights"
+    if _data(before) != _data(after):
+        yield "the data"
+    if before.organisation.release_context != after.organisation.release_context:
+        yield "the release context"
+    blocks = {change.path.partition(".")[0] for change in settings}
+    yield from (f"settings of {block}" for block in ("federation", "privacy") if block in blocks)
+    attacks = [{outcome.attack for outcome in results.outcomes} for results in (before, after)]
+    if attacks[0] != attacks[1]:
+        yield "the attacks"
+    if before.run.tool_version != after.run.tool_version:
+        yield "the tool"
+    if _packs(before) != _packs(after):
+        yield "the law packs"
+
+
+def _finding_changes(before: Results, after: Results, *, comparable: bool) -> Iterator[FindingChange]:
+    old = {finding.id: finding for finding in before.findings}
+    new = {finding.id: finding for finding in after.findings}
+    for name in dict.fromkeys([*old, *new]):
+        yield _change(name, old.get(name), new.get(name), comparable=comparable)
+
+
+def _change(name: str, old: Finding | None, new: Finding | None, *, comparable: bool) -> FindingChange:
+    direction = _direction(old, new) if comparable or not (old and new) else Direction.INCOMPARABLE
+    return FindingChange(
+        id=name,
+        before=old.status if old else None,
+        after=new.status if new else None,
+        direction=direction,
+        sentence=_sentence(direction, old, new),
+    )
+
+
+def _direction(old: Finding | None, new: Finding | None) -> Direction:
+    if old is None or new is None:
+        return Direction.NEW if old is None else Direction.GONE
+    if old.low is None or old.high is None or new.low is None or new.high is None:
+        return Direction.UNCLEAR
+    if new.high < old.low:
+        return Direction.LOWER
+    return Direction.HIGHER if new.low > old.high else Direction.UNCLEAR
+
+
+def _sentence(direction: Direction, old: Finding | None, new: Finding | None) -> str:
+    match direction:
+        case Direction.NEW:
+            return "This was not looked at before."
+        case Direction.GONE:
+            return "This was not looked at again."
+        case Direction.INCOMPARABLE:
+            return "Not comparable."
+    figures = f"from {_interval(old)} to {_interval(new)}"
+    if direction == Direction.UNCLEAR:
+        return f"No clear change ({figures})."
+    return f"The figure is clearly {direction.value} ({figures})."
+
+
+def _interval(finding: Finding | None) -> str:
+    if finding is None or finding.low is None or finding.high is None:
+        return "no figure"
+    write = percent if finding.unit == "fraction" else number
+    return f"{write(finding.low, towards='down')} – {write(finding.high, towards='up')}"
+
+
+def _epsilon(before: AccountingReport, after: AccountingReport) -> str:
+    quoted = [number(r.epsilon.upper, towards="up") if r.epsilon else "not computed" for r in (before, after)]
+    return (
+        f"Epsilon was {quoted[0]} and is {quoted[1]}." if quoted[0] != quoted[1] else f"Epsilon is still {quoted[0]}."
+    )
+
+
+def _setting_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[SettingChange]:
+    old, new = dict(_flat(before)), dict(_flat(after))
+    for path in sorted(old.keys() | new.keys()):
+        if old.get(path) != new.get(path):
+            yield SettingChange(path=path, before=old.get(path), after=new.get(path))
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    elif value is not None:
+        yield path, str(value)
+
+
+def _data(results: Results) -> frozenset[tuple[str, str]]:
+    return frozenset((split.name, split.sha256) for split in results.target.splits)
+
+
+def _packs(results: Results) -> frozenset[tuple[str, str]]:
+    return frozenset((pack.get("name", ""), pack.get("as_of", "")) for pack in results.catalogues)
