@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from markupsafe import Markup
+
 from auditor.core.findings import Finding, FindingStatus, RiskCell
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.core.privacy import LintSeverity
@@ -13,6 +15,7 @@ from auditor.report.describe import (
     WEIGHT,
     attack_title,
     by_weight,
+    declared,
     ends,
     findings_of,
     floor_text,
@@ -71,7 +74,7 @@ class Item:
 class Summary:
     """The first page."""
 
-    scope: str
+    scope: Markup
     overall: str
     answers: tuple[Answer, ...]
     level: str
@@ -96,37 +99,36 @@ def summarise(results: Results, words: Strings) -> Summary:
     )
 
 
-def _scope(results: Results, words: Strings) -> str:
+def _scope(results: Results, words: Strings) -> Markup:
     shape = results.target.shape
     federation = results.settings.get("federation") or {}
     mechanism = (results.settings.get("privacy") or {}).get("mechanism", "none")
-    text = words.plain(
+    text = words.html(
         "scope.model",
-        model=f"“{results.target.model}”",
+        model=declared(results.target.model),
         task=words.word("task", shape.task.value),
         modality=words.word("modality", shape.modality.value),
         parameters=number(shape.parameters),
     )
     if "algorithm" in federation:
-        text += words.plain(
+        text += words.html(
             "scope.federation",
             algorithm=words.word("algorithm", federation["algorithm"]),
             clients=number(federation.get("clients", shape.aggregated_clients)),
             rounds=number(federation.get("rounds", 1)),
         )
     if mechanism == "none":
-        text += words.plain("scope.no_mechanism")
+        text += words.html("scope.no_mechanism")
     else:
-        text += words.plain("scope.mechanism", mechanism=words.word("mechanism", mechanism))
-    planned = _tests(results)
-    if not planned:
-        return text + words.plain("scope.nothing")
-    done = [o for o in planned if o.status == OutcomeStatus.MEASURED]
-    return text + words.plain(
+        text += words.html("scope.mechanism", mechanism=words.word("mechanism", mechanism))
+    if not results.outcomes:
+        return text + words.html("scope.nothing")
+    done = [o for o in results.outcomes if o.status == OutcomeStatus.MEASURED]
+    return text + words.html(
         "scope.adversaries",
         measured=number(len(done)),
-        planned=number(len(planned)),
-        scenarios=number(len({o.scenario for o in planned})),
+        planned=number(len(results.outcomes)),
+        scenarios=number(len({o.scenario for o in results.outcomes})),
         members=number(shape.members),
     )
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from markupsafe import Markup
+
 from auditor.core.findings import Finding, FindingStatus
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.results import Results
@@ -16,6 +18,11 @@ WEIGHT = {
     FindingStatus.WITHIN: 4,
     FindingStatus.NOT_APPLICABLE: 5,
 }
+
+
+def declared(text: str) -> Markup:
+    """Words of a person, as a quotation."""
+    return Markup('<q class="declared" dir="auto">{}</q>').format(text)
 
 
 def metric_key(metric: str, words: Strings) -> str:

@@ -121,7 +121,7 @@ def _filters(words: Strings, *, printed: bool) -> dict[str, Callable[..., Any]]:
         "down": lambda value: formatting.number(value, decimals=2, rounding=formatting.Rounding.DOWN),
         "date": formatting.date,
         "hash": lambda text: Markup('<code class="hash">{}</code>').format(formatting.short_hash(text or "")),
-        "declared": lambda text: Markup('<q class="declared" dir="auto">{}</q>').format(text),
+        "declared": describe.declared,
         "law": lambda text: Markup('<span class="law">{}</span>').format(text),
         "cite": lambda text: Markup("<cite>{}</cite>").format(text),
         "sentence": describe.sentence_case,

@@ -1,13 +1,17 @@
 """The same page as PDF/A-3a: tagged, with bookmarks, and with the results attached."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from auditor.core.errors import AuditorError
+from markupsafe import escape
+
+from auditor.core.errors import AuditorError, ExitCode
 from auditor.report.load import Evidence
+from auditor.report.strings import strings
 from auditor.resources import folder
 
 ATTACHED = "results.json"
@@ -19,6 +23,33 @@ def write_pdf(markup: str, evidence: Evidence) -> bytes:
     Raises:
         AuditorError: when the page asks for anything outside, or the renderer warns.
     """
+    data, warnings = _rendered(markup, evidence)
+    missing = {chr(int(found[1], 16)) for text in warnings for found in _NO_GLYPH.finditer(text)}
+    if missing:
+        data, warnings = _rendered(_without(markup, missing), evidence)
+    if warnings:
+        raise AuditorError(
+            f"The PDF renderer warned: {'; '.join(dict.fromkeys(warnings))[:500]}",
+            remedy="Report this as a fault of the tool, with results.json.",
+            exit_code=ExitCode.BUG,
+        )
+    return data
+
+
+_NO_GLYPH = re.compile(r"\.notdef glyph[^;]*\(U\+([0-9A-F]+)\)")
+NOTE = "<!-- unprintable -->"
+
+
+def _without(markup: str, missing: set[str]) -> str:
+    """The page with a box for each character that no font of this machine has, and a note that says so.
+
+    PDF/A allows no missing glyph; the attached results keep the text as it was written.
+    """
+    note = f'<p class="note">{escape(strings().plain("report.unprintable"))}</p>'
+    return markup.translate({ord(character): "□" for character in missing}).replace(NOTE, note)
+
+
+def _rendered(markup: str, evidence: Evidence) -> tuple[bytes, list[str]]:
     import weasyprint
 
     moment = _moment(evidence.results.run.finished)
@@ -31,13 +62,13 @@ def write_pdf(markup: str, evidence: Evidence) -> bytes:
         relationship="Data",
     )
     document = weasyprint.HTML(string=markup, url_fetcher=_fetcher(), base_url=folder("templates/report").as_uri())
-    with _warnings_fail():
+    with _overheard() as warnings:
         data = document.write_pdf(
             pdf_variant="pdf/a-3a",
             pdf_identifier=bytes.fromhex(evidence.results.sha256)[:16],
             attachments=[attachment],
         )
-    return bytes(data)
+    return bytes(data), warnings
 
 
 def _moment(text: str) -> datetime:
@@ -68,8 +99,8 @@ def _fetcher() -> Any:
 
 
 @contextmanager
-def _warnings_fail() -> Iterator[None]:
-    """Collect what the renderer logs at warning level and above, and fail on it."""
+def _overheard() -> Iterator[list[str]]:
+    """What the renderer logs at warning level and above."""
     heard: list[str] = []
 
     class Ear(logging.Handler):
@@ -80,11 +111,6 @@ def _warnings_fail() -> Iterator[None]:
     logger = logging.getLogger("weasyprint")
     logger.addHandler(ear)
     try:
-        yield
+        yield heard
     finally:
         logger.removeHandler(ear)
-    if heard:
-        raise AuditorError(
-            f"The PDF renderer warned: {'; '.join(dict.fromkeys(heard))[:500]}",
-            remedy="Report this as a fault of the tool, with results.json.",
-        )

@@ -7,6 +7,7 @@ from auditor.core.errors import AuditorError
 from auditor.report.html import page
 from auditor.report.load import Evidence, load_evidence
 from auditor.report.pdf import write_pdf
+from auditor.report.wording import page_overclaims, refuse_overclaims
 from auditor.store.atomic import make_folder, write_atomic
 
 FORMATS = ("html", "pdf")
@@ -31,9 +32,9 @@ def render(run_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
 
 
 def _rendered(evidence: Evidence, name: str) -> bytes:
-    if name == "html":
-        return page(evidence, printed=False).encode("utf-8")
-    return write_pdf(page(evidence, printed=True), evidence)
+    markup = page(evidence, printed=name == "pdf")
+    refuse_overclaims(page_overclaims(markup), f"report.{name}")
+    return write_pdf(markup, evidence) if name == "pdf" else markup.encode("utf-8")
 
 
 def _write(folder: Path, name: str, data: bytes) -> Path:
