@@ -107,7 +107,7 @@ def _labels(measurement: Measurement) -> Banded:
     guess = min(measurement.floor or 0.0, 1.0)
     room = 1.0 - guess
     if room <= 0:
-        return Banded(Band.S0, "a blind guess already reads every label")
+        return Banded(Band.INCONCLUSIVE, "a guess without the attack reads every label, so nothing is left to judge by")
     low = max(0.0, (measurement.interval.low - guess) / room)
     high = max(0.0, (measurement.interval.high - guess) / room)
     said = f"{percent(low, towards='down')} to {percent(high, towards='up')} of what a blind guess leaves open is read"

@@ -42,13 +42,16 @@ def _membership(results: Results) -> list[Claim]:
 
 
 def _reconstruction(results: Results) -> list[Claim]:
-    """Population records in place of the reconstructions, counted by the same rule."""
+    """Population records in place of the reconstructions, counted by the same rule.
+
+    A finding exceeds only above what these reach, so they may be some, but not as many as the limit itself.
+    """
     guessed = _guesses(results, "reconstruction")
     if not guessed:
         return []
     worst = max(measurement.floor or 0.0 for _, measurement in guessed)
-    clean = worst <= rule.SHARE_S0
-    verdict = "as few as they must" if clean else "too many, so the rule takes chance for recovery"
+    clean = worst <= rule.SHARE_S1
+    verdict = "few enough to judge by" if clean else "so many that chance passes for recovery"
     text = f"Records that are not behind an update count as recovered in {percent(worst)} of cases, {verdict}."
     return [_claim("reconstruction", text, clean, [outcome for outcome, _ in guessed])]
 

@@ -79,7 +79,7 @@ def test_reconstruction_without_a_null_takes_any_certain_hit_as_one():
         (0.55, 0.56, 0.5, Band.S2),
         (0.5, 0.54, 0.5, Band.S1),
         (0.5, 0.9, 0.5, Band.INCONCLUSIVE),
-        (0.99, 1.0, 1.0, Band.S0),
+        (0.99, 1.0, 1.0, Band.INCONCLUSIVE),
     ],
 )
 def test_labels_count_above_a_blind_guess(low, high, guess, expected):
