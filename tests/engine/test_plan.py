@@ -77,7 +77,17 @@ def test_an_attack_that_cannot_be_imported_is_listed_with_its_error(monkeypatch:
 def test_every_attack_of_every_scenario_has_a_row() -> None:
     made = planned(attacks="all")
     for scenario in made.scenarios:
-        assert {r.attack for r in made.attacks if r.scenario == scenario.name} == set(registry.available())
+        if not scenario.control:
+            assert {r.attack for r in made.attacks if r.scenario == scenario.name} == set(registry.available())
+
+
+def test_reconstruction_comes_with_a_positive_control() -> None:
+    made = planned()
+    running = {r.attack for r in made.attacks if r.runs and not r.control and r.attack.startswith("inversion/g")}
+    controls = {r.attack for r in made.attacks if r.runs and r.control}
+    assert running
+    assert running <= controls
+    assert not any(r.control for r in planned(attacks=["membership/lira"]).attacks)
 
 
 def test_no_client_is_seen_twice_where_its_update_holds_all_its_records() -> None:
@@ -102,7 +112,9 @@ def test_the_estimate_grows_with_work() -> None:
 
 def test_the_protocol_follows_the_parameters_and_not_the_machine() -> None:
     base = planned().protocol_sha256
-    slower = make_plan(document(Path()), digits_target(), speed=Speed(single=1.0, gradient=1.0, records=8, step=1.0, record=1.0))
+    slower = make_plan(
+        document(Path()), digits_target(), speed=Speed(single=1.0, gradient=1.0, records=8, step=1.0, record=1.0)
+    )
     assert slower.protocol_sha256 == base
     assert planned(parameters={"membership/lira": {"reference_models": 5}}).protocol_sha256 != base
 
