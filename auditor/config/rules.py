@@ -150,6 +150,11 @@ def _target(target: TargetSettings) -> Iterator[Problem]:
     if target.loss not in LOSSES and ":" not in target.loss:
         hint = suggestion(target.loss, LOSSES)
         yield Problem("target.loss", f"received '{target.loss}'; allowed: {listing(LOSSES)} or FILE.py:callable{hint}")
+    fitting = {Task.CLASSIFICATION: "cross_entropy", Task.REGRESSION: "mse", Task.LANGUAGE_MODEL: "cross_entropy"}
+    if target.loss in ("cross_entropy", "mse") and target.loss != fitting[target.task]:
+        yield Problem(
+            "target.loss", f"'{target.loss}' does not fit task '{target.task.value}'; write '{fitting[target.task]}'"
+        )
     if target.task == Task.LANGUAGE_MODEL and target.modality != Modality.TEXT:
         yield Problem(
             "target.task", f"'language_model' is for modality 'text'; the modality is '{target.modality.value}'"
@@ -177,7 +182,7 @@ def _target(target: TargetSettings) -> Iterator[Problem]:
 
 def _names_its_labels(data: DataSettings) -> bool:
     """Folders name labels by sub-folder and callables by key; files must be told."""
-    return data.path.lower().endswith((".npz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".jsonl", ".jsonl.gz"))
+    return data.path.lower().removesuffix(".gz").endswith((".npz", ".csv", ".tsv", ".parquet", ".jsonl"))
 
 
 def _splits(data: DataSettings) -> Iterator[Problem]:

@@ -14,8 +14,8 @@ Count = Annotated[int, Field(ge=1)]
 class Settings(BaseModel):
     """Base of all settings: frozen, unknown keys refused, finite numbers only.
 
-    A number where a name is meant (a column called ``3``) is taken as text; ``true`` where a number is
-    meant is refused; one name where a list of names is meant is a list of one.
+    A number or ``true`` where a name is meant (a column called ``3``) is taken as text; ``true`` where a number
+    is meant is refused; one name where a list of names is meant is a list of one.
     """
 
     model_config = ConfigDict(
@@ -27,6 +27,8 @@ class Settings(BaseModel):
     def _written_plainly(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[info.field_name or ""].annotation
         allowed = _types_in(annotation)
+        if isinstance(value, bool) and bool not in allowed and str in allowed:
+            return str(value).lower()
         if isinstance(value, bool) and bool not in allowed and allowed & {int, float}:
             raise ValueError(f"must be a number; received {str(value).lower()}")
         if isinstance(value, str) and annotation == tuple[str, ...]:

@@ -16,7 +16,10 @@ from auditor.core.errors import TargetError
 from auditor.targets.fields import Fields, Values, aligned, as_values
 from auditor.targets.numbers import as_numbers
 
-_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_TABLES = (".csv", ".tsv", ".txt", ".data")
+_LINES = (".jsonl", ".ndjson")
+_PARQUET = (".parquet", ".pq")
+SUFFIXES = (".npz", *_TABLES, *_LINES, *_PARQUET)
 
 
 def read_file(path: Path, *, inputs: Sequence[str], labels: str | None, where: str) -> Fields:
@@ -31,7 +34,7 @@ def read_file(path: Path, *, inputs: Sequence[str], labels: str | None, where: s
     Raises:
         TargetError: The file is missing, of another kind, or damaged.
     """
-    name = path.name.lower()
+    name = path.name.lower().removesuffix(".gz")
     if not path.exists():
         raise TargetError(
             f"{where}: there is no file '{path.name}' in {path.parent}.",
@@ -40,15 +43,48 @@ def read_file(path: Path, *, inputs: Sequence[str], labels: str | None, where: s
     if name.endswith(".npz"):
         return aligned(path.name, _npz(path, where), inputs=inputs, labels=labels, where=where)
     if name.endswith(_TABLES):
-        return _csv(path, where)
-    if name.endswith((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")):
+        return _csv(path, where, labels=labels)
+    if name.endswith(_LINES):
         return _jsonl(path, where)
-    if name.endswith((".parquet", ".pq")):
+    if name.endswith(_PARQUET):
         return _parquet(path, where)
     raise TargetError(
         f"{where}: '{path.name}' is of a kind that cannot be read.",
         remedy="Allowed: .npz, .csv[.gz], .tsv[.gz], .jsonl[.gz], .parquet, a folder of images, or FILE.py:callable.",
     )
+
+
+def read_folder(folder: Path, *, inputs: Sequence[str], labels: str | None, where: str) -> Fields | None:
+    """A folder with one file a split (``train.csv``, ``test.csv``); None where it holds no data files.
+
+    Raises:
+        TargetError: A file is damaged, or the files have nothing in common.
+    """
+    files = sorted(file for file in folder.iterdir() if _is_data(file))
+    if not files:
+        return None
+    parts = {_split_of(file): read_file(file, inputs=inputs, labels=labels, where=where) for file in files}
+    first = next(iter(parts.values()))
+    common = [name for name in first.values if all(name in part.values for part in parts.values())]
+    if not common or len(parts) != len(files):
+        raise TargetError(
+            f"{where}: the files in {folder.name}/ have no column in common, or two of them one name.",
+            remedy="Keep one file for each split with the same columns: train.csv, test.csv.",
+        )
+    values = {name: np.concatenate([part.values[name] for part in parts.values()]) for name in common}
+    values["split"] = np.repeat(list(parts), [len(part) for part in parts.values()])
+    facts = [f"{folder.name}/ holds one file a split: " + ", ".join(f"{s} ({len(p):,})" for s, p in parts.items())]
+    facts += [fact for part in parts.values() for fact in part.facts]
+    return Fields(f"{folder.name}", values, first.extras, tuple(facts), table=first.table)
+
+
+def _is_data(file: Path) -> bool:
+    return file.is_file() and not file.name.startswith(".") and file.name.lower().removesuffix(".gz").endswith(SUFFIXES)
+
+
+def _split_of(file: Path) -> str:
+    """``train`` of ``train.csv.gz``."""
+    return Path(file.name.removesuffix(".gz")).stem
 
 
 def _npz(path: Path, where: str) -> dict[str, Values]:
@@ -84,23 +120,20 @@ def _text(path: Path, where: str) -> tuple[str, tuple[str, ...]]:
         return raw.decode("latin-1"), (f"{path.name} is not UTF-8; read as Latin-1",)
 
 
-def _csv(path: Path, where: str) -> Fields:
+def _csv(path: Path, where: str, *, labels: str | None) -> Fields:
     text, facts = _text(path, where)
-    lines = text.splitlines()
-    header = next((line for line in lines if line.strip()), "")
-    delimiter = max(",;\t|", key=header.count)
     try:
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
+        rows = _rows(text)
     except csv.Error as error:
         raise _damaged(path, where, error) from None
-    if len(rows) < 2:
-        raise TargetError(f"{where}: {path.name} holds no records.", remedy="Give a header and one line a record.")
-    names = [cell.strip() for cell in rows[0]]
-    if all(name and as_numbers(np.array([name], dtype=object)) is not None for name in names):
+    names = [cell.strip() for cell in rows[0]] if rows else []
+    if _is_record(names, labels):
         names = [str(index) for index in range(len(names))]
         facts = (*facts, f"{path.name} has no header; its columns are called 0 to {len(names) - 1}")
     else:
         rows = rows[1:]
+    if not rows:
+        raise TargetError(f"{where}: {path.name} holds no records.", remedy="Give a header and one line a record.")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise TargetError(f"{where}: {path.name} has two columns called '{twice}'.", remedy="Rename one of them.")
@@ -116,6 +149,26 @@ def _csv(path: Path, where: str) -> Fields:
         for name, column in zip(names, columns, strict=True)
     }
     return Fields(path.name, values, facts=facts, table=True)
+
+
+def _rows(text: str) -> list[list[str]]:
+    """Cells by the separator that the first line uses most; by white space where it has none."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    first = lines[0] if lines else ""
+    delimiter = max(",;\t|", key=first.count)
+    if delimiter not in first and len(first.split()) > 1:
+        return [line.split() for line in lines]
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    return [row for row in rows if any(cell.strip() for cell in row)]
+
+
+def _is_record(names: list[str], labels: str | None) -> bool:
+    """True where the first line is a record already: all numbers, or the label is named by its place."""
+    if not names:
+        return False
+    if labels is not None and labels.isdecimal() and labels not in names and int(labels) < len(names):
+        return True
+    return all(name and as_numbers(np.array([name], dtype=object)) is not None for name in names)
 
 
 def _jsonl(path: Path, where: str) -> Fields:

@@ -1,14 +1,17 @@
 """A folder of images: one sub-folder a class, and above it one a split where there are splits."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from auditor.core.errors import TargetError
-from auditor.targets.fields import Fields
+from auditor.targets.fields import Fields, Values
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+_NO_PICTURE = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def read_image_folder(folder: Path, where: str) -> Fields:
@@ -40,19 +43,42 @@ def read_image_folder(folder: Path, where: str) -> Fields:
     return Fields(f"{folder.name}/", values, facts=(fact,))
 
 
+def decoded_pictures(entries: Values, where: str) -> Values:
+    """Encoded pictures (bytes, or ``{"bytes": ...}`` as data-set hubs store them) as one uint8 array.
+
+    Raises:
+        TargetError: One is no picture, or they are of different sizes.
+    """
+    opened = []
+    for number, entry in enumerate(entries):
+        raw: Any = entry.get("bytes") if isinstance(entry, dict) else entry
+        try:
+            with Image.open(io.BytesIO(raw)) as picture:
+                picture.load()
+                opened.append(picture.copy())
+        except (*_NO_PICTURE, TypeError):
+            raise TargetError(
+                f"{where}: record {number + 1} is no picture.", remedy="Give PNG or JPEG bytes."
+            ) from None
+    return _stacked(opened, [f"record {number + 1}" for number in range(len(opened))], where)
+
+
 def _visible(file: Path, folder: Path) -> bool:
     return not any(part.startswith((".", "__MACOSX")) for part in file.relative_to(folder).parts)
 
 
-def _pictures(files: list[Path], folder: Path, where: str) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _pictures(files: list[Path], folder: Path, where: str) -> Values:
     opened = [_picture(file, folder, where) for file in files]
+    return _stacked(opened, [str(file.relative_to(folder)) for file in files], where)
+
+
+def _stacked(opened: list[Image.Image], names: list[str], where: str) -> Values:
+    """One array: grey ``(n, height, width)`` where all pictures are grey, else colour ``(n, height, width, 3)``."""
     grey = all(picture.mode in ("1", "L", "I;16", "I", "F") for picture in opened)
-    first = opened[0].size
-    for file, picture in zip(files, opened, strict=True):
-        if picture.size != first:
+    for name, picture in zip(names, opened, strict=True):
+        if picture.size != opened[0].size:
             raise TargetError(
-                f"{where}: {file.relative_to(folder)} is {_size(picture.size)}, but {files[0].relative_to(folder)} is "
-                f"{_size(first)}.",
+                f"{where}: {name} is {_size(picture.size)}, but {names[0]} is {_size(opened[0].size)}.",
                 remedy="Bring all images to the size that the model expects.",
             )
     return np.stack([np.asarray(picture.convert("L" if grey else "RGB"), dtype=np.uint8) for picture in opened])
@@ -63,7 +89,7 @@ def _picture(file: Path, folder: Path, where: str) -> Image.Image:
         with Image.open(file) as picture:
             picture.load()
             return picture.copy()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except _NO_PICTURE:
         raise TargetError(
             f"{where}: {file.relative_to(folder)} is damaged or no image.", remedy="Remove or replace it."
         ) from None

@@ -11,6 +11,7 @@ from auditor.core.shape import Modality
 from auditor.observations.model import Preprocessing
 from auditor.targets.code import Named
 from auditor.targets.fields import Values
+from auditor.targets.image_folder import decoded_pictures
 from auditor.targets.layouts import AS_IS, Layout, image_layouts, series_layouts
 from auditor.targets.numbers import as_numbers
 from auditor.targets.scaling import Scaled, finite_series, pixel_range, scaled_channels
@@ -65,7 +66,9 @@ def read_inputs(
         case Modality.TEXT:
             return _text(_one_array(raw, place, join=True), data, tokenizer, place)
         case Modality.IMAGE:
-            return _pictures(_one_array(raw, place), data.normalise, where)
+            pictures = _one_array(raw, place)
+            encoded = pictures.dtype == object and pictures.ndim == 1
+            return _pictures(decoded_pictures(pictures, place) if encoded else pictures, data.normalise, where)
         case Modality.TIMESERIES:
             return _series(_one_array(raw, place), data.normalise, where)
         case Modality.MULTIMODAL:

@@ -43,6 +43,11 @@ def class_labels(raw: Values, *, outputs: int, where: str) -> Labels:
     if _one_hot(raw):
         return _counted(raw.argmax(axis=1), outputs, where, ("labels are one-hot rows, read as class ids",))
     flat = _flat(raw)
+    if flat.ndim != 1:
+        raise TargetError(
+            f"{where}: the labels have shape {raw.shape}: several for each record.",
+            remedy="Give one class for each record, or write task: regression.",
+        )
     text = flat.dtype.kind in "OUS"
     numbers = as_numbers(flat) if text else flat.astype(np.float64)
     if numbers is None:

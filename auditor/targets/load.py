@@ -177,7 +177,11 @@ class _Loading:
             member_groups=self._groups(),
             splits=self._summaries(),
             facts=tuple(dict.fromkeys(facts)),
-            warnings=(*self.splits.warnings, *warnings_of(self.settings, shared, seen, records)),
+            warnings=(
+                *self.splits.warnings,
+                *warnings_of(self.settings, shared, seen, records),
+                *self._group_warnings(),
+            ),
             layers=layers,
             model_name=self.settings.target.model,
             model_sha256=self._model_sha256(),
@@ -243,6 +247,13 @@ class _Loading:
             return None
         _, ids = np.unique(self.source.groups.astype(str), return_inverse=True)
         return torch.from_numpy(ids[self.splits.rows["members"]].astype(np.int64))
+
+    def _group_warnings(self) -> list[str]:
+        groups, clients = self._groups(), self.settings.federation.clients
+        found = clients if groups is None else len(set(groups.tolist()))
+        if found == clients:
+            return []
+        return [f"the partition column has {found:,} values among the members, but federation.clients is {clients:,}"]
 
     def _summaries(self) -> tuple[SplitSummary, ...]:
         return tuple(

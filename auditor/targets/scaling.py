@@ -44,7 +44,8 @@ def pixel_range(raw: Values, where: str) -> PixelRange:
         raise _not_finite(where)
     if low >= 0 and high <= 1:
         return PixelRange(1.0, True, "pixel values lie in [0, 1]")
-    whole = raw.dtype.kind in "bui" or (high > 127 and not (raw[:64] % 1).any())
+    # Other whole numbers may be grey levels 0 to 16 as well; only bytes and large values speak for themselves.
+    whole = raw.dtype == np.uint8 or (high > 127 and not (raw[:64] % 1).any())
     if whole and low >= 0 and high <= 65535:
         top = 255 if high <= 255 else 65535
         return PixelRange(float(top), True, f"pixel values 0 to {top} scaled to [0, 1]")
@@ -77,7 +78,8 @@ def scaled_channels(
     others = tuple(i for i in range(array.ndim) if i != axis)
     fact: tuple[str, ...] = ()
     if normalise is None:
-        box = Preprocessing(low=(0.0,) * channels, high=(1.0,) * channels) if unit else Preprocessing()
+        ends = channels if axis in (None, 1) else 1
+        box = Preprocessing(low=(0.0,) * ends, high=(1.0,) * ends) if unit else Preprocessing()
         return Scaled(array, box, fact)
     if isinstance(normalise, str):
         mean = np.atleast_1d(array[reference].mean(axis=others, dtype=np.float64))
@@ -90,8 +92,15 @@ def scaled_channels(
     if axis is not None:
         shape[axis] = channels
     inputs = ((array - mean.reshape(shape)) / std.reshape(shape)).astype(np.float32)
-    low, high = (_floats((0 - mean) / std), _floats((1 - mean) / std)) if unit else ((), ())
-    return Scaled(inputs, Preprocessing(mean=_floats(mean), std=_floats(std), low=low, high=high), fact)
+    return Scaled(inputs, _public(mean, std, axis=axis) if unit else Preprocessing(), fact)
+
+
+def _public(mean: Values, std: Values, *, axis: int | None) -> Preprocessing:
+    """Constants and box of pictures in [0, 1]. Where channels come last, one box that holds all of them."""
+    low, high = (0 - mean) / std, (1 - mean) / std
+    if axis not in (None, 1):
+        return Preprocessing(low=(float(low.min()),), high=(float(high.max()),))
+    return Preprocessing(mean=_floats(mean), std=_floats(std), low=_floats(low), high=_floats(high))
 
 
 def _floats(values: Values) -> tuple[float, ...]:

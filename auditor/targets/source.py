@@ -12,7 +12,7 @@ from auditor.core.errors import TargetError
 from auditor.core.shape import Modality, Task
 from auditor.targets.code import Named
 from auditor.targets.fields import INPUT_NAMES, LABEL_NAMES, Fields, Values, aligned, as_values
-from auditor.targets.files import read_file
+from auditor.targets.files import read_file, read_folder
 from auditor.targets.image_folder import read_image_folder
 
 _COLUMN_NAMES = ("columns", "feature_names", "column_names", "features")
@@ -74,7 +74,7 @@ def _fields(document: AuditDocument) -> Fields:
         return _called(Named(data.path, document.folder, where), data, names)
     path = (document.folder / data.path).expanduser()
     if path.is_dir():
-        return read_image_folder(path, where)
+        return read_folder(path, inputs=names, labels=data.labels, where=where) or read_image_folder(path, where)
     return read_file(path, inputs=names, labels=data.labels, where=where)
 
 

@@ -162,6 +162,8 @@ def _values(column: Values) -> list[str]:
 def _text(value: object) -> str:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value).strip()

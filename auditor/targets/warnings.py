@@ -25,7 +25,7 @@ def warnings_of(
         yield "the model returns probabilities, while cross-entropy takes logits; training on them is slow and odd"
     if seen.without_gradient:
         yield f"no gradient reaches {len(seen.without_gradient)} parameters: {_few(seen.without_gradient)}"
-    if seen.mixes_records and settings.privacy.mechanism != "none":
+    if seen.mixes_records and settings.privacy.protects == "record":
         yield "records of a batch influence each other in training, so a bound on single records does not cover them"
     per_client = shared.shape.records_per_client
     if len(records["members"]) < settings.federation.clients:
