@@ -20,11 +20,11 @@ def accounting_findings(accounting: AccountingReport) -> tuple[Finding, ...]:
 
 
 def bracket(epsilon: EpsilonEstimate) -> str:
-    """``3.1 (bracket 3.05 to 3.12) at delta 1e-05``; the ends are rounded outwards."""
+    """``3.1 (between 3.05 and 3.12, at delta 1e-05)``; the ends are rounded outwards."""
     if math.isinf(epsilon.upper):
         return "infinite"
     low, high = number(epsilon.lower, towards="down"), number(epsilon.upper, towards="up")
-    return f"{number(epsilon.estimate)} (bracket {low} to {high}) at delta {epsilon.delta:g}"
+    return f"{number(epsilon.estimate)} (between {low} and {high}, at delta {epsilon.delta:g})"
 
 
 def _epsilon(accounting: AccountingReport) -> Finding:
@@ -62,7 +62,10 @@ def _unclaimed(epsilon: EpsilonEstimate) -> Finding:
 
 
 def _compared(epsilon: EpsilonEstimate, claimed: float) -> Finding:
-    said = f"The documents state epsilon {number(claimed)}; recomputed from the settings it is {bracket(epsilon)}."
+    said = (
+        f"The documents state epsilon {number(claimed)}; recomputed from the settings it is {bracket(epsilon)}. "
+        "The smaller epsilon is, the stronger the protection."
+    )
     name, advice = "claimed_epsilon", ""
     higher = "State the recomputed epsilon in privacy.claimed_epsilon, or raise privacy.noise_multiplier."
     if epsilon.agreement == Agreement.DISPUTED:
@@ -75,7 +78,11 @@ def _compared(epsilon: EpsilonEstimate, claimed: float) -> Finding:
     elif epsilon.exactness == "bound" or math.isinf(epsilon.upper):
         status, why, advice = FindingStatus.INCONCLUSIVE, "Only a bound is known, and it is above the claim.", higher
     else:
-        status, why, advice = FindingStatus.INCONCLUSIVE, "The claim lies inside the bracket.", higher
+        status, why, advice = (
+            FindingStatus.INCONCLUSIVE,
+            "The claim lies between the two ends, so it cannot be decided.",
+            higher,
+        )
     return _finding(name, status, f"{said} {why}", epsilon=epsilon, limit=claimed, advice=advice)
 
 

@@ -118,7 +118,7 @@ def _cell(
         actor=scenario.name,
         event=EVENTS.get(event, event),
         attack_class=event,
-        success_band=top or (Band.INCONCLUSIVE if pieces else _never(planned)),
+        success_band=top or (Band.INCONCLUSIVE if pieces else "not_tested"),
         effort=points.level,
         effort_points=points.points,
         likelihood=likelihood,
@@ -130,17 +130,12 @@ def _cell(
     )
 
 
-def _never(planned: Sequence[Outcome]) -> str:
-    every = all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned)
-    return "not_applicable" if every else "not_tested"
-
-
 def _why(pieces: Sequence[_Piece], reached: Sequence[_Piece], planned: Sequence[Outcome]) -> str:
     if reached:
         return f"by {reached[0].outcome.attack}, {reached[0].banded.because}"
     if pieces:
         return f"by {pieces[0].outcome.attack}, {pieces[0].banded.because}"
-    if _never(planned) == "not_applicable":
+    if all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned):
         return "no attack of this kind applies to this target; that is not a sign of resistance"
     return "no attack of this kind gave a figure"
 

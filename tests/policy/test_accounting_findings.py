@@ -19,7 +19,7 @@ def test_a_claim_below_the_recomputed_lower_end_exceeds():
     found = claimed(0.3)
     assert found.status == FindingStatus.EXCEEDS
     assert "0.3" in found.sentence
-    assert "0.49 to 0.51" in found.sentence
+    assert "0.5 (between 0.49 and 0.51, at delta 1e-05)" in found.sentence
     assert "privacy.claimed_epsilon" in found.advice
     assert (found.low, found.high, found.limit) == (0.49, 0.51, 0.3)
 

@@ -133,7 +133,8 @@ def test_nothing_measured_is_undetermined():
     failed = cell(outcome(status=OutcomeStatus.FAILED))
     assert (failed.success_band, failed.likelihood, failed.at_least) == ("not_tested", None, True)
     absent = cell(outcome(status=OutcomeStatus.NOT_APPLICABLE))
-    assert (absent.success_band, absent.likelihood) == ("not_applicable", None)
+    assert (absent.success_band, absent.likelihood) == ("not_tested", None)
+    assert "not a sign of resistance" in absent.reason
     wide = cell(outcome(measurement(0.02, 0.0, 0.2)))
     assert (wide.success_band, wide.likelihood, wide.at_least) == ("inconclusive", None, True)
 
