@@ -1,0 +1,246 @@
+"""A specification to epsilon with its bracket."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from auditor.accounting import libraries
+from auditor.accounting.bracket import Bracket, LossEngine
+from auditor.accounting.closed_forms import gaussian_epsilon
+from auditor.accounting.crosscheck import Verdict, crosscheck
+from auditor.accounting.discrete import discrete_gaussian_rho, renyi_epsilon, skellam_curve
+from auditor.accounting.participants import Rounds, rounds
+from auditor.accounting.reduce import Reduction, assumptions, effective, reduce
+from auditor.accounting.saddle import Event
+from auditor.accounting.spec import Adjacency, Noise, PrivacySpec, Refused
+from auditor.core.privacy import Agreement, EngineValue, EpsilonEstimate
+
+OWN = "tilted FFT"
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try.
+
+    Attributes:
+        precision: Width of the bracket aimed at, relative to epsilon.
+        libraries: Ask the public accountants too.
+        points: Largest grid that a library may need.
+        seconds: About how long this project's engine may take for one direction.
+    """
+
+    precision: float = 1e-4
+    libraries: bool = True
+    points: int = 1_500_000
+    seconds: float = 4.0
+
+
+QUICK = Effort(precision=1e-3, libraries=False, seconds=1.0)
+
+
+def account(spec: PrivacySpec, effort: Effort | None = None) -> EpsilonEstimate:
+    """Bracket epsilon of ``spec`` and ask every accountant that knows the case.
+
+    Raises:
+        Refused: No bound is known.
+    """
+    effort = effort or Effort()
+    began = time.perf_counter()
+    if spec.noiseless:
+        return _infinite(spec, time.perf_counter() - began)
+    if spec.noise in (Noise.DISCRETE_GAUSSIAN, Noise.SKELLAM):
+        return _renyi_only(spec, began)
+    most = rounds(_rounds(spec), spec.seen_rate, spec.delta)
+    reduction = reduce(_with_rounds(spec, most.most))
+    bracket = epsilon_bracket(reduction, spec, most, effort)
+    engines = (_own(bracket, reduction), *_ask(reduction, spec, bracket, effort))
+    verdict = _verdict(reduction, spec, bracket, engines)
+    lower = min(bracket.lower, verdict.upper)
+    return EpsilonEstimate(
+        lower=lower,
+        estimate=_estimate(reduction, spec, lower, verdict.upper),
+        upper=verdict.upper,
+        delta=spec.delta,
+        unit=spec.unit.value,
+        adjacency=spec.adjacency.value,
+        sampler=spec.sampler.value,
+        exactness="exact" if reduction.exact and spec.seen_rate >= 1 else "bound",
+        agreement=verdict.agreement,
+        engines=engines,
+        assumptions=(*assumptions(spec), *reduction.assumptions),
+        warnings=(*reduction.warnings, *verdict.warnings, *([bracket.reason] if bracket.reason else [])),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def epsilon_bracket(reduction: Reduction, spec: PrivacySpec, most: Rounds, effort: Effort) -> Bracket:
+    """Lower and upper epsilon of a reduction, over both directions where they differ."""
+    delta = spec.delta - most.missed
+    if reduction.exact and reduction.mu_upper is not None and spec.seen_rate >= 1:
+        value = gaussian_epsilon(reduction.mu_upper, delta)
+        return Bracket(value * (1 - 1e-12), value * (1 + 1e-12))
+    both = spec.change is not Adjacency.REPLACE_ONE
+    upper = (
+        Bracket(0.0, gaussian_epsilon(reduction.mu_upper, delta) * (1 + 1e-12))
+        if reduction.mu_upper is not None
+        else both_ways(reduction.upper, delta, effort, both=both)
+    )
+    if reduction.exact and spec.seen_rate >= 1:
+        return upper
+    lower = _lower(reduction, spec, most, effort, both=both)
+    return Bracket(min(lower, upper.upper), upper.upper, upper.step, upper.points, upper.reason, upper.seconds)
+
+
+def both_ways(events: Sequence[Event], delta: float, effort: Effort, *, both: bool) -> Bracket:
+    """The larger of 'removed' and 'added'; the smaller one is computed no finer than needed to know that it is."""
+    first = LossEngine(events, precision=effort.precision, seconds=effort.seconds).epsilon(delta)
+    if not both or all(event.pair.symmetric for event in events):
+        return first
+    other = LossEngine(events, mirrored=True, precision=2e-2, seconds=effort.seconds / 4).epsilon(delta)
+    if other.upper > first.lower:
+        other = LossEngine(events, mirrored=True, precision=effort.precision, seconds=effort.seconds).epsilon(delta)
+    return Bracket(
+        max(first.lower, other.lower),
+        max(first.upper, other.upper),
+        first.step,
+        max(first.points, other.points),
+        first.reason if first.upper >= other.upper else other.reason,
+        first.seconds + other.seconds,
+    )
+
+
+def _lower(reduction: Reduction, spec: PrivacySpec, most: Rounds, effort: Effort, *, both: bool) -> float:
+    if most.least == 0:
+        return 0.0
+    if spec.seen_rate < 1:
+        reduction = reduce(_with_rounds(spec, most.least))
+    delta = min(spec.delta / most.reached, 1 - 1e-9)
+    if reduction.mu_lower is not None:
+        return gaussian_epsilon(reduction.mu_lower, delta) * (1 - 1e-12)
+    if not reduction.lower:
+        return 0.0
+    return both_ways(reduction.lower, delta, effort, both=both).lower
+
+
+def _rounds(spec: PrivacySpec) -> int:
+    return spec.steps // spec.steps_per_round if spec.seen_rate < 1 else spec.steps
+
+
+def _with_rounds(spec: PrivacySpec, count: int) -> PrivacySpec:
+    """The specification with only ``count`` rounds; phases are alike where participation is random."""
+    if spec.seen_rate >= 1:
+        return spec
+    if len(spec.phases) > 1:
+        raise Refused("Random public participation is accounted for one phase only.")
+    phase = spec.phases[0].model_copy(update={"steps": max(1, count * spec.steps_per_round)})
+    return spec.model_copy(update={"phases": (phase,)})
+
+
+def _own(bracket: Bracket, reduction: Reduction) -> EngineValue:
+    closed = reduction.mu_upper is not None
+    note = bracket.reason or (f"grid {bracket.step:.2g}, {bracket.points} points" if bracket.points else "")
+    return EngineValue(
+        engine="closed form" if closed else OWN,
+        version=VERSION,
+        lower=bracket.lower,
+        estimate=0.5 * (bracket.lower + bracket.upper) if math.isfinite(bracket.upper) else bracket.upper,
+        upper=bracket.upper,
+        seconds=bracket.seconds,
+        note=note,
+    )
+
+
+def _ask(reduction: Reduction, spec: PrivacySpec, bracket: Bracket, effort: Effort) -> tuple[EngineValue, ...]:
+    if not reduction.library or not effort.libraries or spec.seen_rate < 1 or not math.isfinite(bracket.upper):
+        return ()
+    question = libraries.Question(
+        reduction.library, spec.change, spec.delta, bracket.upper, bracket.step, effort.points
+    )
+    return libraries.ask_all(question)
+
+
+def _verdict(
+    reduction: Reduction, spec: PrivacySpec, bracket: Bracket, engines: tuple[EngineValue, ...]
+) -> Verdict:
+    checked = crosscheck(bracket, engines[1:], spec.delta)
+    if not (reduction.exact and spec.seen_rate >= 1) and checked.agreement is not Agreement.DISPUTED:
+        return checked._replace(agreement=Agreement.BOUND_ONLY)
+    return checked
+
+
+def _estimate(reduction: Reduction, spec: PrivacySpec, lower: float, upper: float) -> float:
+    """The middle of a numerical bracket; the bound itself where the truth may be anywhere below it."""
+    return 0.5 * (lower + upper) if reduction.exact and spec.seen_rate >= 1 and math.isfinite(upper) else upper
+
+
+def _infinite(spec: PrivacySpec, seconds: float) -> EpsilonEstimate:
+    return EpsilonEstimate(
+        lower=math.inf,
+        estimate=math.inf,
+        upper=math.inf,
+        delta=spec.delta,
+        unit=spec.unit.value,
+        adjacency=spec.adjacency.value,
+        sampler=spec.sampler.value,
+        agreement=Agreement.AGREED,
+        assumptions=("Some step adds no noise, so nothing bounds what it reveals.",),
+        seconds=seconds,
+    )
+
+
+def _renyi_only(spec: PrivacySpec, began: float) -> EpsilonEstimate:
+    """Discrete noise: a Renyi bound from above, nothing from below; sampling is not counted."""
+    upper = _discrete_epsilon(spec)
+    own = EngineValue(engine="RDP (own)", version=VERSION, upper=upper)
+    return EpsilonEstimate(
+        lower=0.0,
+        estimate=upper,
+        upper=upper,
+        delta=spec.delta,
+        unit=spec.unit.value,
+        adjacency=spec.adjacency.value,
+        sampler=spec.sampler.value,
+        exactness="bound",
+        agreement=Agreement.BOUND_ONLY,
+        engines=(own,),
+        assumptions=(
+            *assumptions(spec),
+            "The clip holds after rounding to the grid; amplification by sampling is not counted.",
+        ),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _discrete_epsilon(spec: PrivacySpec) -> float:
+    dimension = spec.dimension or 1
+    phases = [effective(spec, phase) for phase in spec.phases]
+    units = spec.contribution / spec.sensitivity * spec.scale
+    times = spec.tuning_runs
+    if spec.noise is Noise.DISCRETE_GAUSSIAN:
+        rho = sum(
+            phase.steps
+            * times
+            * discrete_gaussian_rho(
+                sensitivity=units * phase.clip,
+                variance=(phase.noise_multiplier * phase.clip * spec.scale) ** 2 / spec.noisers,
+                noisers=spec.noisers,
+                dimension=dimension,
+            )
+            for phase in phases
+        )
+        return renyi_epsilon(lambda orders: rho * orders, spec.delta)
+    curves = [
+        skellam_curve(
+            sensitivity=units * phase.clip,
+            variance=(phase.noise_multiplier * phase.clip * spec.scale) ** 2,
+            dimension=dimension,
+        )
+        for phase in phases
+    ]
+    return renyi_epsilon(
+        lambda orders: sum((phase.steps * times * curve(orders) for phase, curve in zip(phases, curves, strict=True)), 0 * orders),
+        spec.delta,
+        whole_orders=True,
+    )
