@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape, Task
-from auditor.observations.model import SharedModel
+from auditor.observations.model import SharedModel, State
 from auditor.observations.records import Records
 from auditor.observations.released import Observation
 from auditor.observations.returned import AttackOutput
@@ -143,6 +143,32 @@ class RunContext:
     @property
     def out_of_time(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline
+
+
+@dataclass(frozen=True)
+class AlteredModel:
+    """What a malicious server sends instead of the federation's model.
+
+    Attributes:
+        model: Architecture that the client computes with.
+        state: Weights that it receives.
+    """
+
+    model: SharedModel
+    state: State
+
+
+@runtime_checkable
+class AltersModel(Protocol):
+    """An attack of a malicious server. Its :attr:`Attack.needs` name ``alters_model``.
+
+    The client's round is played with what :meth:`alter` returns; :meth:`Attack.run` then gets the update, and in
+    ``known.model`` the altered model. ``alter`` depends on its arguments alone, so that it can be called again.
+    """
+
+    def alter(self, model: SharedModel, state: State, known: Knowledge, context: RunContext) -> AlteredModel:
+        """The model and weights that the client receives in place of ``model`` and ``state``."""
+        ...
 
 
 class Attack(Protocol):

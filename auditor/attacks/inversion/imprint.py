@@ -1,0 +1,114 @@
+"""Reading records verbatim from the update of a model that a malicious server altered."""
+
+from dataclasses import replace
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from auditor.attacks.base import AlteredModel, AttackParams, Cost, Knowledge, Needs, RunContext
+from auditor.attacks.inversion.evidence import Update, as_update, mean_gradient, step_weight
+from auditor.attacks.inversion.imprint_block import Bins, ImprintBlock, Imprinted, make_bins, steady_direction
+from auditor.attacks.inversion.imprint_readout import read_records
+from auditor.core.errors import AttackFailed
+from auditor.core.grants import Grant
+from auditor.core.shape import Modality, TargetShape
+from auditor.observations.model import SharedModel, State
+from auditor.observations.released import Aggregate, ClientUpdate, Observation
+from auditor.observations.returned import Reconstruction
+
+
+class Imprint:
+    """An inserted layer copies each record into its own bin of the update.
+
+    Fowl et al., 2022, arXiv:2110.13057 (Robbing the Fed). Three differences: the rows are shared between independent
+    random projections, so that two records that share a bin of one seldom share a bin of the other; the layer's
+    output points where records leave a factor of like size; and the readout knows the noise: bins are found by a
+    test on whole rows, rows without a record between them are averaged, and the scale of a record is fitted to its
+    bin as well as to the noisy bias. A client that pins the architecture, or
+    inspects the model it receives, notices this attack.
+    """
+
+    name: ClassVar[str] = "inversion/imprint"
+    title: ClassVar[str] = "Records copied into the update by an altered model"
+    paper: ClassVar[str] = "Fowl et al., 2022, arXiv:2110.13057"
+    needs: ClassVar[Needs] = Needs(
+        frozenset({Grant.ALTERS_MODEL}),
+        one_of=frozenset({Grant.CLIENT_UPDATE, Grant.AGGREGATE_UPDATE}),
+        modalities=frozenset({Modality.IMAGE, Modality.TABULAR, Modality.TIMESERIES}),
+        traits={"continuous_input": "the input is not continuous, so no layer can be put before it"},
+    )
+    revision: ClassVar[int] = 1
+    observes: ClassVar[tuple[type, ...]] = (ClientUpdate, Aggregate)
+    attack_class: ClassVar[str] = "reconstruction"
+
+    class Params(AttackParams):
+        """Defaults: sixteen bins a record keep collisions rare at the batch sizes of cross-silo federations."""
+
+        bins: Annotated[int, Field(ge=4)] = Field(1024, description="Rows of the inserted layer, over all projections.")
+        projections: Annotated[int, Field(ge=1)] = Field(2, description="Independent directions that share the rows.")
+        gain: Annotated[float, Field(gt=0)] = Field(1e-3, description="How strongly the layer disturbs the input.")
+        scale: Annotated[float, Field(gt=0)] = Field(1e-4, description="The smaller, the less clipping helps.")
+
+    def __init__(self, params: AttackParams) -> None:
+        self.params = self.Params.model_validate(params.model_dump())
+
+    def unmet(self, shape: TargetShape) -> list[str]:
+        return []
+
+    def cost(self, shape: TargetShape) -> Cost:
+        return Cost(gradient_evaluations=1)
+
+    def alter(self, model: SharedModel, state: State, known: Knowledge, context: RunContext) -> AlteredModel:
+        """The model with the layer in front, and ``state`` with its weights."""
+        bins = self._bins(model, known, context)
+        steady = steady_direction(model, state, known.population, seed=context.seed)
+        gain, scale = self.params.gain, self.params.scale
+
+        def block() -> ImprintBlock:
+            return ImprintBlock(bins, steady, gain=gain, scale=scale)
+
+        def build() -> nn.Module:
+            return Imprinted(block(), model.build())
+
+        inserted = {f"imprint.{name}": value.detach() for name, value in block().state_dict().items()}
+        added = sum(value.numel() for value in inserted.values())
+        shape = model.shape.model_copy(update={"parameters": model.shape.parameters + added})
+        moved = {f"model.{name}": value for name, value in state.items()}
+        return AlteredModel(replace(model, build=build, shape=shape), {**moved, **inserted})
+
+    def run(self, seen: Observation, known: Knowledge, context: RunContext) -> Reconstruction:
+        """Records read from the bins, the surest first, no more than stand behind ``seen``.
+
+        Args:
+            seen: Update of the altered model.
+            known: ``model`` is the altered or the original one; only its input shape and box are read.
+            context: With the seed that :meth:`alter` had.
+
+        Raises:
+            AttackFailed: where the inserted layer is not in the update (the client pinned the architecture).
+        """
+        update = as_update(seen)
+        gradient = mean_gradient(update)
+        if "imprint.encoder.weight" not in gradient or "imprint.encoder.bias" not in gradient:
+            raise AttackFailed("the inserted layer is not in the update: the client did not accept the altered model")
+        weight, bias = gradient["imprint.encoder.weight"], gradient["imprint.encoder.bias"]
+        bins = self._bins(known.model, known, context)
+        found = read_records(weight, bias, bins, noise=_noise(update), model=known.model)
+        inputs, strength = found.inputs[: update.records], found.strength[: update.records]
+        return Reconstruction(
+            inputs.float().reshape(-1, *known.model.shape.input_shape),
+            confidence=(strength / strength.max().clamp_min(1e-30) if len(strength) else strength).float(),
+            iterations=1,
+            notes=(f"{len(inputs)} bins held a record by the readout's own test; {update.records} records took part.",),
+        )
+
+    def _bins(self, model: SharedModel, known: Knowledge, context: RunContext) -> Bins:
+        return make_bins(
+            model, known.population, rows=self.params.bins, projections=self.params.projections, seed=context.seed
+        )
+
+
+def _noise(update: Update) -> float:
+    """Standard deviation of the noise on a coordinate of the mean gradient."""
+    return update.privatisation.noise_std / (1.0 if update.kind == "gradient" else step_weight(update.local))
