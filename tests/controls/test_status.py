@@ -214,3 +214,13 @@ def test_a_promise_of_anonymity_is_held_against_the_findings():
 def test_nothing_declared_nothing_checked():
     run = mapped(judged(results(settings={})), ["gdpr"], today=TODAY)
     assert not [c for c in run.claims if c.evidence_kind == "claim_vs_evidence_check"]
+
+
+@pytest.mark.parametrize("outcomes", [GOOD, BAD, ()])
+def test_a_verdict_can_be_derived_again_from_the_stored_file(outcomes):
+    names = available_catalogues()
+    stored = mapped(judged(results(*outcomes)), names, today=TODAY)
+    read = Results.from_json(stored.to_json())
+    assert read == stored
+    assert mapped(judged(read), names, today=TODAY) == stored
+    assert mapped(judged(read), names, today=TODAY).sha256 == stored.sha256

@@ -1,0 +1,86 @@
+"""What people sign in a file beside a run: read safely, every problem at once.
+
+Nothing here changes results. A signed statement has a named person, a reason and a last day.
+"""
+
+import datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from auditor.core.errors import AuditorError, SettingsError
+
+SHORTEST_REASON = 40
+"""Characters: enough for a reason, too many for 'ok'."""
+
+
+def _written(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text.strip()
+
+
+Words = Annotated[str, AfterValidator(_written)]
+Reason = Annotated[Words, Field(min_length=SHORTEST_REASON)]
+
+
+class Signed(BaseModel):
+    """What every signed statement holds.
+
+    Attributes:
+        reason: At least 40 characters.
+        person, role: Who decided.
+        date, expires: From when, and the last day on which it counts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason
+    person: Words
+    role: Words
+    date: datetime.date
+    expires: datetime.date
+
+    def why_void(self, today: datetime.date) -> str:
+        """Why it does not count on this day; empty where it does."""
+        if self.expires < self.date:
+            return "it expires before it begins"
+        if today < self.date:
+            return f"it begins on {self.date}"
+        return f"it expired on {self.expires}" if today > self.expires else ""
+
+
+Kind = TypeVar("Kind", bound=Signed)
+
+
+def load_signed(path: Path, kind: type[Kind], *, key: str) -> tuple[Kind, ...]:
+    """The statements under ``key`` of a YAML file.
+
+    Raises:
+        AuditorError: when the file cannot be read.
+        SettingsError: naming every statement and field that does not fit.
+    """
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise AuditorError(f"{path.name}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict) or set(value) != {key} or not isinstance(value[key], list):
+        raise AuditorError(f"{path.name}: is not a list under '{key}:'", remedy=f"Begin the file with '{key}:'.")
+    good: list[Kind] = []
+    problems: list[str] = []
+    for number, statement in enumerate(value[key], start=1):
+        try:
+            good.append(kind.model_validate(statement))
+        except ValidationError as error:
+            problems += [f"{path.name}: {key} {number}: {_problem(each)}" for each in error.errors()]
+    if problems:
+        raise SettingsError(problems)
+    return tuple(good)
+
+
+def _problem(error: object) -> str:
+    assert isinstance(error, dict)
+    where = ".".join(str(part) for part in error["loc"])
+    return f"{where}: {error['msg']}" if where else str(error["msg"])
