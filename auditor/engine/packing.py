@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
-from auditor.core.errors import StoreError
+from auditor.core.errors import ExitCode, StoreError
 from auditor.observations.model import LocalTraining, Privatisation, State
 from auditor.observations.records import Records
 from auditor.observations.released import Aggregate, ClientUpdate, Queries
-from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
+from auditor.observations.returned import AttackOutput, Attributions, MembershipScores, Reconstruction, RecoveredLabels
 
 if TYPE_CHECKING:
     from auditor.simulation.observe import ObservedUpdate
@@ -54,6 +55,7 @@ def _reading(path: Path) -> Iterator[Any]:
         raise StoreError(
             f"{path} is damaged ({str(error).splitlines()[0]}).",
             remedy=f"Delete {path.parent} and run again; only this unit is done again.",
+            exit_code=ExitCode.INCOMPLETE,
         ) from error
 
 
@@ -156,6 +158,9 @@ def pack_output(output: AttackOutput, meta: Mapping[str, Any]) -> bytes:
             tensors = {"inputs": output.inputs, **{k: v for k, v in optional.items() if v is not None}}
             facts = {"objective": _number(output.objective), "iterations": output.iterations}
             return pack(tensors, {"type": "records", **facts, **notes})
+        case Attributions():
+            choices = torch.tensor(output.choices, dtype=torch.int64)
+            return pack({"scores": output.scores, "choices": choices}, {"type": "attributions", **notes})
 
 
 def _number(value: float | None) -> float | str | None:
@@ -174,6 +179,8 @@ def unpack_output(path: Path) -> tuple[AttackOutput, Mapping[str, Any]]:
             output = MembershipScores(tensors["scores"], notes)
         case "labels":
             output = RecoveredLabels(tensors["counts"], notes)
+        case "attributions":
+            output = Attributions(tensors["scores"], tuple(tensors["choices"].tolist()), notes)
         case _:
             objective = None if meta["objective"] is None else float(meta["objective"])
             output = Reconstruction(

@@ -1,9 +1,12 @@
 """Tiny audits on real data, as files, and how to run them as a user does."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +108,37 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def auditor(*arguments: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Run the command line as a user does."""
-    return subprocess.run(
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def auditor(*arguments: str | Path) -> Done:
+    """The command line in this process: what a new process would do, without its start."""
+    from auditor.cli.main import main
+
+    out, err, before, code = io.StringIO(), io.StringIO(), sys.argv, 0
+    sys.argv = ["auditor", *map(str, arguments)]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(bool(end.code))
+    finally:
+        sys.argv = before
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def auditor_process(*arguments: str | Path, **options: Any) -> Done:
+    """The command line in a process of its own, for what only a process can meet."""
+    done = subprocess.run(
         command(*arguments), capture_output=True, text=True, env=environment(), timeout=240, **options
     )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def results_of(run: Path) -> dict[str, Any]:
@@ -120,6 +149,8 @@ def results_of(run: Path) -> dict[str, Any]:
 def substance(run: Path) -> dict[str, Any]:
     """Results without what may differ between two runs of one audit: times, and who computed them."""
     results = results_of(run)
+    text = json.dumps(results).replace(results["run"]["id"], "ID").replace(results["run"]["finished"], "END")
+    results = json.loads(text)
     for name in ("id", "started", "finished", "command", "cpu_seconds"):
         results["run"].pop(name)
     results["run"]["environment"].pop("executor")

@@ -16,7 +16,13 @@ from auditor.engine.packing import (
     unpack_update,
 )
 from auditor.learning.functional import FunctionalModel
-from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
+from auditor.observations.returned import (
+    AttackOutput,
+    Attributions,
+    MembershipScores,
+    Reconstruction,
+    RecoveredLabels,
+)
 from auditor.simulation.observe import ObservedUpdate, observe_updates
 from tests.engine.targets import digits_target, document
 
@@ -91,6 +97,7 @@ def test_the_adversary_reads_no_truth(tmp_path: Path) -> None:
     [
         MembershipScores(torch.randn(5), ("a note",)),
         RecoveredLabels(torch.tensor([1, 0, 2])),
+        Attributions(torch.randn(4, 3), (0, 2, 5), ("a note",)),
         Reconstruction(torch.randn(2, 1, 8, 8), torch.tensor([1, 2]), torch.rand(2), 0.5, 7, ("x",)),
         Reconstruction(torch.empty(0, 1, 8, 8), objective=float("inf")),
     ],
