@@ -51,6 +51,7 @@ def _without(markup: str, missing: set[str]) -> str:
 
 def _rendered(markup: str, evidence: Evidence) -> tuple[bytes, list[str]]:
     import weasyprint
+    from weasyprint.urls import FatalURLFetchingError
 
     moment = _moment(evidence.results.run.finished)
     attachment = weasyprint.Attachment(
@@ -62,12 +63,15 @@ def _rendered(markup: str, evidence: Evidence) -> tuple[bytes, list[str]]:
         relationship="Data",
     )
     document = weasyprint.HTML(string=markup, url_fetcher=_fetcher(), base_url=folder("templates/report").as_uri())
-    with _overheard() as warnings:
-        data = document.write_pdf(
-            pdf_variant="pdf/a-3a",
-            pdf_identifier=bytes.fromhex(evidence.results.sha256)[:16],
-            attachments=[attachment],
-        )
+    try:
+        with _overheard() as warnings:
+            data = document.write_pdf(
+                pdf_variant="pdf/a-3a",
+                pdf_identifier=bytes.fromhex(evidence.results.sha256)[:16],
+                attachments=[attachment],
+            )
+    except FatalURLFetchingError as error:
+        raise AuditorError(f"The PDF was not written: {error}.", exit_code=ExitCode.BUG) from None
     return bytes(data), warnings
 
 

@@ -568,7 +568,7 @@ def nothing_found() -> Example:
 
 HOSTILE = (
     "<script>alert(1)</script>",
-    "{{ 7 * 7 }}{% for x in y %}",
+    "{{ 7777 * 7 }}{% for x in y %}",
     '=HYPERLINK("http://evil.example")',
     "</style></title><img src=http://evil.example/x.png onerror=alert(1)>",
     '"><svg onload=alert(1)>',

@@ -1,0 +1,105 @@
+"""The HTML page: complete, self-contained, and deaf to hostile strings."""
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+
+from auditor.report.html import SECTIONS
+from tests.report.example_results import EXAMPLES, HOSTILE
+from tests.report.page_text import read
+
+VOID = {"br", "img", "meta", "wbr", "link", "hr", "input", "path", "use", "rect"}
+
+
+class Balance(HTMLParser):
+    """Collects tags, and complains where they do not nest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.faults: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(tag)
+
+
+def parse(markup: str) -> Balance:
+    balance = Balance()
+    balance.feed(markup)
+    return balance
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_page_is_well_formed_and_holds_all_sections(name: str, page_of: Callable[[str], str]) -> None:
+    balance = parse(page_of(name))
+    assert balance.faults == []
+    assert balance.open == []
+    ids = [attrs["id"] for _, attrs in balance.seen if attrs.get("id")]
+    assert len(ids) == len(set(ids))
+    assert [i for i in ids if i in SECTIONS] == list(SECTIONS)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_page_asks_for_nothing_and_runs_nothing(name: str, page_of: Callable[[str], str]) -> None:
+    balance = parse(page_of(name))
+    tags = {tag for tag, _ in balance.seen}
+    assert not tags & {"script", "link", "iframe", "object", "embed", "form", "base"}
+    for tag, attrs in balance.seen:
+        assert not [key for key in attrs if key.startswith("on")], (tag, attrs)
+        for key in ("src", "href", "xlink:href", "action", "srcset"):
+            value = attrs.get(key)
+            assert value is None or value.startswith("#"), (tag, key, value)
+        assert attrs.get("http-equiv") is None
+    addresses = re.findall(r"url\(\s*[\"']?([^)\"']{1,30})", page_of(name))
+    assert addresses
+    assert all(address.startswith(("data:font/woff2", "#")) for address in addresses)
+
+
+def test_hostile_strings_are_text(page_of: Callable[[str], str]) -> None:
+    text = "".join(read(page_of("hostile")).text)
+    for string in HOSTILE:
+        assert string in text
+    assert "54439" not in text
+
+
+def test_undetermined_and_unbounded_are_said_in_words(page_of: Callable[[str], str]) -> None:
+    text = " ".join("".join(read(page_of("no_mechanism")).text).split())
+    assert "ε = ∞" in text
+    failures = " ".join("".join(read(page_of("failures")).text).split())
+    assert "This run is not complete" in failures
+    assert "No attack of this kind gave a figure" in failures
+    nothing = " ".join("".join(read(page_of("nothing")).text).split())
+    assert "The run holds no finding." in nothing
+
+
+def test_a_missing_roc_point_is_refused_with_its_reason(page_of: Callable[[str], str]) -> None:
+    text = " ".join("".join(read(page_of("private")).text).split())
+    assert "Not claimed: needs at least 10000 non-members; the audit had 2500." in text
+
+
+def test_figures_have_alternative_text_and_a_table(page_of: Callable[[str], str]) -> None:
+    markup = page_of("private")
+    figures = re.findall(r"<figure.*?</figure>", markup, flags=re.DOTALL)
+    assert len(figures) == 5
+    for figure in figures:
+        assert figure.count('role="img" aria-label="') == 2
+        assert "<table" in figure
+        assert "<figcaption>" in figure
+
+
+def test_equal_results_give_equal_pages(evidence_of: Callable[[str], object], page_of: Callable[[str], str]) -> None:
+    from auditor.report.html import page
+
+    assert page(evidence_of("private"), printed=False) == page_of("private")  # type: ignore[arg-type]
