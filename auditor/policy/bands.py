@@ -1,7 +1,8 @@
 """Success bands S0 to S3: how well an attack did, read off whole intervals.
 
 Membership: likelihood ratio TPR / FPR at false-positive rates from 0.1 % to 1 %. Reconstruction: share of records
-matched beyond a calibrated null. Labels: the part of what a blind guess leaves open. The limits are in
+matched beyond a calibrated null. Labels and other
+answers: the part of what a blind guess leaves open. The limits are in
 :mod:`auditor.policy.rule`.
 """
 
@@ -33,7 +34,12 @@ class Banded(NamedTuple):
 
 def band(measurement: Measurement) -> Banded | None:
     """The band of one measurement; None for a metric that has none (e.g. PSNR, AUC)."""
-    rules = {"tpr_at_fpr": _membership, "recovered_share": _reconstruction, "label_accuracy": _labels}
+    rules = {
+        "tpr_at_fpr": _membership,
+        "recovered_share": _reconstruction,
+        "label_accuracy": _guessed,
+        "answer_accuracy": _guessed,
+    }
     find = rules.get(measurement.metric)
     if find is None:
         return None
@@ -102,15 +108,15 @@ def _reconstruction(measurement: Measurement) -> Banded:
     return _share(low, high, lowest=lowest, said=said)
 
 
-def _labels(measurement: Measurement) -> Banded:
+def _guessed(measurement: Measurement) -> Banded:
     assert measurement.interval is not None
     guess = min(measurement.floor or 0.0, 1.0)
     room = 1.0 - guess
     if room <= 0:
-        return Banded(Band.INCONCLUSIVE, "a guess without the attack reads every label, so nothing is left to judge by")
+        return Banded(Band.INCONCLUSIVE, "a guess without the attack is always right, so nothing is left to judge by")
     low = max(0.0, (measurement.interval.low - guess) / room)
     high = max(0.0, (measurement.interval.high - guess) / room)
-    said = f"{percent(low, towards='down')} to {percent(high, towards='up')} of what a blind guess leaves open is read"
+    said = f"{percent(low, towards='down')} to {percent(high, towards='up')} of what a blind guess leaves open is found out"
     if low >= rule.SHARE_S3:
         return Banded(Band.S3, said)
     return _share(low, high, lowest=rule.SHARE_S0, said=said)

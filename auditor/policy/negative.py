@@ -7,7 +7,10 @@ from auditor.policy import rule
 from auditor.policy.roles import is_clean, is_measured, is_negative_control, is_test
 from auditor.policy.words import listed, percent
 
-_GUESSED = {"reconstruction": "recovered_share", "attribute": "label_accuracy"}
+_GUESSED = {
+    "reconstruction": frozenset({"recovered_share"}),
+    "attribute": frozenset({"label_accuracy", "answer_accuracy"}),
+}
 
 
 def control_claims(results: Results) -> tuple[Claim, ...]:
@@ -57,12 +60,12 @@ def _reconstruction(results: Results) -> list[Claim]:
 
 
 def _labels(results: Results) -> list[Claim]:
-    """A blind guess of labels is stated beside each result, and results count only above it."""
+    """A blind guess is stated beside each result, and results count only above it."""
     guessed = _guesses(results, "attribute")
     if not guessed:
         return []
     rates = listed(sorted({percent(measurement.floor or 0.0) for _, measurement in guessed}))
-    text = f"A blind guess of the labels is right in {rates} of cases; only results above it count."
+    text = f"A blind guess is right in {rates} of cases; only results above it count."
     return [_claim("attribute", text, True, [outcome for outcome, _ in guessed])]
 
 
@@ -72,7 +75,7 @@ def _guesses(results: Results, attack_class: str) -> list[tuple[Outcome, Measure
         for outcome in results.outcomes
         if is_measured(outcome) and is_test(outcome) and outcome.attack_class == attack_class
         for measurement in outcome.measurements
-        if measurement.metric == _GUESSED[attack_class] and measurement.floor is not None
+        if measurement.metric in _GUESSED[attack_class] and measurement.floor is not None
     ]
 
 

@@ -104,6 +104,10 @@ _PHRASES: dict[str, Callable[[Measurement], Phrase]] = {
         "the share of labels read from the update",
         "the attack reads {figure} of the labels behind the update rightly",
     ),
+    "answer_accuracy": _fixed(
+        "the share of records for which the attack picks the true answer",
+        "the attack picks the true answer for {figure} of the records",
+    ),
     "psnr": _fixed("the likeness of recovered to true images", "recovered images resemble the true ones to {figure}"),
     "ssim": _fixed(
         "the structural likeness of recovered to true images",

@@ -56,4 +56,4 @@ def powerless(outcomes: Iterable[Outcome]) -> frozenset[str]:
     return frozenset(attack for attack, found in answers.items() if found and not any(found))
 
 
-_HEADLINES = frozenset({"tpr_at_fpr", "recovered_share", "label_accuracy"})
+_HEADLINES = frozenset({"tpr_at_fpr", "recovered_share", "label_accuracy", "answer_accuracy"})

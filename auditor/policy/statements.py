@@ -6,7 +6,7 @@ from auditor.policy.judgement import Judgement, why_unusable
 from auditor.policy.phrases import found, headline, phrase
 from auditor.policy.words import quantity, sentence
 
-_HEADLINES = ("tpr_at_fpr", "recovered_share", "label_accuracy")
+_HEADLINES = ("tpr_at_fpr", "recovered_share", "label_accuracy", "answer_accuracy")
 
 
 def measured_finding(

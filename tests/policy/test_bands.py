@@ -87,6 +87,11 @@ def test_labels_count_above_a_blind_guess(low, high, guess, expected):
     assert found.band == expected
 
 
+def test_other_answers_count_like_labels():
+    found = band(measurement(0.9, 0.85, 0.95, metric="answer_accuracy", floor=0.2))
+    assert found.band == Band.S3
+
+
 def test_band_of_a_proven_cap():
     assert [band_of_ratio(r) for r in (1, 2, 2.1, 5, 10, 10.1)] == ["S0", "S0", "S1", "S1", "S2", "S3"]
 
