@@ -15,10 +15,17 @@ from auditor.observations.records import Records
 
 
 class Trained(NamedTuple):
-    """A state after local training, and the mean loss of each step's batch before that step, shape ``(steps,)``."""
+    """What local training gives.
+
+    Attributes:
+        state: After the last step.
+        losses: Mean loss of each step's batch before that step, shape ``(steps,)``.
+        gradient: Of the last step, without the proximal term; empty where no step was taken.
+    """
 
     state: dict[str, Tensor]
     losses: Tensor
+    gradient: dict[str, Tensor]
 
 
 def batch_order(n: int, recipe: LocalTraining, seed: int) -> list[Tensor]:
@@ -99,15 +106,17 @@ def _unrolled(
     names, optimiser = model.trainable, optimiser_of(recipe)
     start = tuple(state[name] for name in names)
     current, memory, losses = dict(state), optimiser.start(start), []
+    last: dict[str, Tensor] = {}
     for batch in batches:
         found = model.evaluate(current, records[batch], training=True, create_graph=True)
         held = tuple(current[name] for name in names)
-        gradients = _with_proximal(tuple(found.gradient[name] for name in names), held, start, recipe.proximal)
+        gradients = with_proximal(tuple(found.gradient[name] for name in names), held, start, recipe.proximal)
         stepped = optimiser.step(held, gradients, memory)
         memory = stepped.memory
         current = {**current, **dict(zip(names, stepped.parameters, strict=True)), **found.buffers}
+        last = found.gradient
         losses.append(found.loss)
-    return Trained(current, torch.stack(losses) if losses else start[0].new_zeros(0))
+    return Trained(current, torch.stack(losses) if losses else start[0].new_zeros(0), last)
 
 
 def _in_place(
@@ -119,23 +128,26 @@ def _in_place(
     weights = [named[name] for name in model.trainable]
     start = tuple(weight.detach().clone() for weight in weights) if recipe.proximal else ()
     memory, losses = optimiser.start([w.detach() for w in weights]), []
+    last: dict[str, Tensor] = {}
     for batch in batches:
         loss = model.loss(module(model.cast(records.inputs[batch])), records.labels[batch]).mean()
         gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+        last = dict(zip(model.trainable, gradients, strict=True))
         with torch.no_grad():
             if recipe.proximal:
-                gradients = _with_proximal(gradients, tuple(weights), start, recipe.proximal)
+                gradients = with_proximal(gradients, tuple(weights), start, recipe.proximal)
             stepped = optimiser.step([w.detach() for w in weights], gradients, memory)
             memory = stepped.memory
             for weight, moved in zip(weights, stepped.parameters, strict=True):
                 weight.copy_(moved)
         losses.append(loss.detach())
-    return Trained(model.snapshot(), torch.stack(losses) if losses else weights[0].new_zeros(0))
+    return Trained(model.snapshot(), torch.stack(losses) if losses else weights[0].new_zeros(0), last)
 
 
-def _with_proximal(
+def with_proximal(
     gradients: tuple[Tensor, ...], held: tuple[Tensor, ...], start: tuple[Tensor, ...], proximal: float
 ) -> tuple[Tensor, ...]:
+    """Gradients with FedProx' pull back to ``start``."""
     if not proximal:
         return gradients
     return tuple(g + proximal * (h - s) for g, h, s in zip(gradients, held, start, strict=True))
