@@ -79,7 +79,7 @@ class Case:
         for attack_class in classes:
             answer = clean.get(f"measured:controls:{attack_class}")
             if answer is None:
-                return f"no negative control for {attack_class.replace('_', ' ')}: nothing was tried where nothing is"
+                return f"no negative control for {attack_class.replace('_', ' ')} (a try where nothing can be found)"
             if not answer:
                 return f"the negative control for {attack_class.replace('_', ' ')} was not clean"
         return ""

@@ -116,7 +116,8 @@ def _guessed(measurement: Measurement) -> Banded:
         return Banded(Band.INCONCLUSIVE, "a guess without the attack is always right, so nothing is left to judge by")
     low = max(0.0, (measurement.interval.low - guess) / room)
     high = max(0.0, (measurement.interval.high - guess) / room)
-    said = f"{percent(low, towards='down')} to {percent(high, towards='up')} of what a blind guess leaves open is found out"
+    found = f"{percent(low, towards='down')} to {percent(high, towards='up')}"
+    said = f"{found} of what a blind guess leaves open is found out"
     if low >= rule.SHARE_S3:
         return Banded(Band.S3, said)
     return _share(low, high, lowest=rule.SHARE_S0, said=said)

@@ -5,11 +5,12 @@ declared. Both are inputs to a decision that people take. Where something in sco
 "at least".
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from auditor.core.findings import Finding, RiskCell
-from auditor.core.measurement import Outcome, OutcomeStatus
+from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.core.results import Organisation, Results, ScenarioSummary
 from auditor.policy import rule
 from auditor.policy.bands import Band, Banded, band
@@ -26,6 +27,7 @@ EVENTS = {
     "reconstruction": "Somebody rebuilds a person's record from what training sends",
     "labels": "Somebody reads the labels behind an update",
 }
+_PER_PERSON = frozenset({"tpr_at_fpr", "recovered_share"})
 _ORDER = (Band.S0, Band.S1, Band.S2, Band.S3)
 
 
@@ -38,6 +40,7 @@ class Effort(NamedTuple):
 
 class _Piece(NamedTuple):
     outcome: Outcome
+    measurement: Measurement
     banded: Banded
 
 
@@ -96,7 +99,7 @@ def _cell(
     results: Results, scenario: ScenarioSummary, event: str, planned: Sequence[Outcome], findings: Sequence[Finding]
 ) -> RiskCell:
     pieces = [
-        _Piece(outcome, banded)
+        _Piece(outcome, measurement, banded)
         for outcome in planned
         if is_measured(outcome)
         for measurement in outcome.measurements
@@ -125,7 +128,7 @@ def _cell(
         at_least=likelihood != rule.HIGHEST and bool(open_ends or top is None),
         severity=level,
         zone=zone(likelihood, level),
-        reason=" ".join(sentence(part) for part in [*reasons, *open_ends, _exposed(results, event)] if part),
+        reason=" ".join(sentence(part) for part in [*reasons, *open_ends, _exposed(results, reached)] if part),
         evidence=tuple(dict.fromkeys(outcome.key for outcome in planned)),
     )
 
@@ -151,7 +154,16 @@ def _open_ends(planned: Sequence[Outcome], pieces: Sequence[_Piece]) -> list[str
     return list(dict.fromkeys(ends))
 
 
-def _exposed(results: Results, event: str) -> str:
-    """The scale beside the level, never folded into it."""
-    subjects = results.organisation.subjects
-    return f"Declared: {count(subjects, 'person', 'people')} in the training data" if subjects else ""
+def _exposed(results: Results, reached: Sequence[_Piece]) -> str:
+    """The scale beside the level, never folded into it: declared people times the measured share."""
+    people = results.organisation.subjects
+    if not people:
+        return ""
+    said = f"declared: {count(people, 'person', 'people')} in the training data"
+    measurement = next((p.measurement for p in reached if p.measurement.metric in _PER_PERSON), None)
+    if measurement is None or measurement.interval is None:
+        return said
+    low, high = (min(1.0, max(0.0, end)) * people for end in (measurement.interval.low, measurement.interval.high))
+    return (
+        f"{said}; at the measured rate {math.floor(low):,} to {math.ceil(high):,} of them, if all are like the sample"
+    )

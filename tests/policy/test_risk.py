@@ -157,7 +157,7 @@ def test_labels_are_an_event_of_their_own():
 def test_the_scale_is_beside_the_level_and_not_in_it():
     people = Organisation(data_category="ordinary", release_context="public", subjects=12000)
     found = cell(outcome(measurement(0.03, 0.02, 0.04)), organisation=people)
-    assert "12,000 people" in found.reason
+    assert "12,000 people in the training data; at the measured rate 240 to 480 of them" in found.reason
     assert found.likelihood == 2
 
 
