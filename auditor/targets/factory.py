@@ -16,8 +16,8 @@ from auditor.learning.randomness import seeded
 from auditor.targets.code import Named, said
 from auditor.targets.exported import load_exported
 from auditor.targets.fields import Values
-from auditor.targets.fit import check_vocabulary
 from auditor.targets.layouts import Layout
+from auditor.targets.vocabulary import check_vocabulary
 
 PROBE = 5
 """Records in a trial batch: a number that no channel count equals by chance."""

@@ -1,8 +1,5 @@
 """Read data files as named values: npz, csv, jsonl and parquet. Nothing in a file can run code."""
 
-import csv
-import gzip
-import io
 import json
 import zipfile
 import zlib
@@ -13,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from auditor.core.errors import TargetError
+from auditor.targets.delimited import damaged, file_text, read_delimited
 from auditor.targets.fields import Fields, Values, aligned, as_values
-from auditor.targets.numbers import as_numbers
 
 _TABLES = (".csv", ".tsv", ".txt", ".data")
 _LINES = (".jsonl", ".ndjson")
@@ -43,7 +40,7 @@ def read_file(path: Path, *, inputs: Sequence[str], labels: str | None, where: s
     if name.endswith(".npz"):
         return aligned(path.name, _npz(path, where), inputs=inputs, labels=labels, where=where)
     if name.endswith(_TABLES):
-        return _csv(path, where, labels=labels)
+        return read_delimited(path, where, labels=labels)
     if name.endswith(_LINES):
         return _jsonl(path, where)
     if name.endswith(_PARQUET):
@@ -97,82 +94,13 @@ def _npz(path: Path, where: str) -> dict[str, Values]:
                 f"{where}: {path.name} holds Python objects, which may run code and are not opened.",
                 remedy="Save plain arrays of numbers or text: np.savez(file, images=images, labels=labels).",
             ) from None
-        raise _damaged(path, where, error) from None
+        raise damaged(path, where, error) from None
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        raise _damaged(path, where, error) from None
-
-
-def _damaged(path: Path, where: str, error: Exception) -> TargetError:
-    return TargetError(
-        f"{where}: {path.name} is damaged or not what its name says ({str(error).splitlines()[0][:160]}).",
-        remedy="Write or copy the file again.",
-    )
-
-
-def _text(path: Path, where: str) -> tuple[str, tuple[str, ...]]:
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, where, error) from None
-    try:
-        return raw.decode("utf-8-sig"), ()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1"), (f"{path.name} is not UTF-8; read as Latin-1",)
-
-
-def _csv(path: Path, where: str, *, labels: str | None) -> Fields:
-    text, facts = _text(path, where)
-    try:
-        rows = _rows(text)
-    except csv.Error as error:
-        raise _damaged(path, where, error) from None
-    names = [cell.strip() for cell in rows[0]] if rows else []
-    if _is_record(names, labels):
-        names = [str(index) for index in range(len(names))]
-        facts = (*facts, f"{path.name} has no header; its columns are called 0 to {len(names) - 1}")
-    else:
-        rows = rows[1:]
-    if not rows:
-        raise TargetError(f"{where}: {path.name} holds no records.", remedy="Give a header and one line a record.")
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise TargetError(f"{where}: {path.name} has two columns called '{twice}'.", remedy="Rename one of them.")
-    for number, row in enumerate(rows):
-        if len(row) != len(names):
-            raise TargetError(
-                f"{where}: record {number + 1} of {path.name} has {len(row)} cells, not {len(names)}.",
-                remedy="Mend the line; put text that holds the separator in double quotes.",
-            )
-    columns = zip(*rows, strict=True)
-    values = {
-        name: np.array([cell.strip() for cell in column], dtype=object)
-        for name, column in zip(names, columns, strict=True)
-    }
-    return Fields(path.name, values, facts=facts, table=True)
-
-
-def _rows(text: str) -> list[list[str]]:
-    """Cells by the separator that the first line uses most; by white space where it has none."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    first = lines[0] if lines else ""
-    delimiter = max(",;\t|", key=first.count)
-    if delimiter not in first and len(first.split()) > 1:
-        return [line.split() for line in lines]
-    rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-    return [row for row in rows if any(cell.strip() for cell in row)]
-
-
-def _is_record(names: list[str], labels: str | None) -> bool:
-    """True where the first line is a record already: all numbers, or the label is named by its place."""
-    if not names:
-        return False
-    if labels is not None and labels.isdecimal() and labels not in names and int(labels) < len(names):
-        return True
-    return all(name and as_numbers(np.array([name], dtype=object)) is not None for name in names)
+        raise damaged(path, where, error) from None
 
 
 def _jsonl(path: Path, where: str) -> Fields:
-    text, facts = _text(path, where)
+    text, facts = file_text(path, where)
     records: list[dict[str, Any]] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -202,7 +130,7 @@ def _parquet(path: Path, where: str) -> Fields:
     try:
         table = read(path)
     except (OSError, ValueError) as error:
-        raise _damaged(path, where, error) from None
+        raise damaged(path, where, error) from None
     values = {name: as_values(table.column(name).to_pylist()) for name in table.column_names}
     return Fields(path.name, values, table=True)
 

@@ -1,6 +1,5 @@
 """Which record plays which role: member, non-member or population, with exact duplicates taken care of."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ from auditor.config.problems import listing, suggestion
 from auditor.config.settings import DataSettings, SplitSettings
 from auditor.core.errors import TargetError
 from auditor.core.seeds import derive_seed
+from auditor.targets.duplicates import first_of_each
 from auditor.targets.fields import Values
 
 ROLES = ("members", "nonmembers", "population")
@@ -63,25 +63,8 @@ def split_records(
     return splits
 
 
-def record_keys(*arrays: Values) -> Values:
-    """One digest a record over its entries in all arrays; shape ``(n,)``, 16 bytes each."""
-    flat = [np.ascontiguousarray(array).reshape(len(array), -1) for array in arrays]
-    digests = []
-    for rows in zip(*flat, strict=True):
-        state = hashlib.blake2b(digest_size=16)
-        for row in rows:
-            state.update(repr(row.tolist()).encode() if row.dtype == object else row.tobytes())
-        digests.append(state.digest())
-    return np.array(digests, dtype="V16")
-
-
-def content_hash(keys: Values) -> str:
-    """SHA-256 that names a split by the content of its records, whatever their order."""
-    return hashlib.sha256(b"".join(sorted(key.tobytes() for key in keys))).hexdigest()
-
-
 def _drawn_all(keys: Values, rng: np.random.Generator, seed: int, column: Values | None) -> Splits:
-    rows = _first_of_each(keys)
+    rows = first_of_each(keys)
     order = rng.permutation(rows)
     ends = np.round(np.cumsum([0, *_SHARES.values()]) * len(order)).astype(int)
     parts = {role: np.sort(order[a:b]) for role, a, b in zip(ROLES, ends[:-1], ends[1:], strict=True)}
@@ -110,7 +93,7 @@ def _named(
             if (split.count is None) != whole:
                 continue
             pool = np.flatnonzero(free & _mask(split, column, len(keys), where[role]))
-            pool = pool if whole else rng.permutation(_first_of_each(keys, pool))
+            pool = pool if whole else rng.permutation(first_of_each(keys, pool))
             if split.count is not None and split.count > len(pool):
                 raise TargetError(
                     f"{where[role]}: asks for {split.count:,} records, but {len(pool):,} different ones are left.",
@@ -121,7 +104,7 @@ def _named(
             splits.rows[role] = rows
             splits.drawn_by[role] = _drawn_by(split, seed)
     if "members" not in splits.rows:  # only the population is named
-        rest = rng.permutation(_first_of_each(keys, np.flatnonzero(free)))
+        rest = rng.permutation(first_of_each(keys, np.flatnonzero(free)))
         splits.rows |= {"members": np.sort(rest[: len(rest) // 2]), "nonmembers": np.sort(rest[len(rest) // 2 :])}
         half = f"the tool: half of the records that are not population at random, seed {seed}"
         splits.drawn_by |= {"members": half, "nonmembers": half}
@@ -172,7 +155,7 @@ def _text(value: object) -> str:
 def _population(keys: Values, splits: Splits, rng: np.random.Generator, seed: int) -> None:
     """The adversary's own records, where nobody named them."""
     used = np.concatenate([splits.rows["members"], splits.rows["nonmembers"]])
-    left = _first_of_each(keys, np.setdiff1d(np.arange(len(keys)), used))
+    left = first_of_each(keys, np.setdiff1d(np.arange(len(keys)), used))
     left = left[~np.isin(keys[left], keys[used])]
     nonmembers = splits.rows["nonmembers"]
     take = int(len(nonmembers) * _POPULATION_FROM_NONMEMBERS)
@@ -197,7 +180,7 @@ def _separate(keys: Values, splits: Splits) -> None:
         splits.warnings.append(f"{repeats:,} members are exact repeats of other members; they were kept, as trained")
     for role in ("nonmembers", "population"):
         rows = splits.rows[role]
-        unique = _first_of_each(keys, rows)
+        unique = first_of_each(keys, rows)
         kept = unique[~np.isin(keys[unique], taken)]
         if shared := len(unique) - len(kept):
             others = "members" if role == "nonmembers" else "members or non-members"
@@ -222,11 +205,3 @@ def _check(splits: Splits, where: Mapping[str, str]) -> None:
             )
     if not len(splits.rows["population"]):
         splits.warnings.append("there is no population: attacks that need records of their own do not apply")
-
-
-def _first_of_each(keys: Values, rows: Values | None = None) -> Values:
-    """Record numbers without repeats, in ascending order."""
-    rows = np.arange(len(keys)) if rows is None else rows
-    _, first = np.unique(keys[rows], return_index=True)
-    kept: Values = np.sort(rows[first])
-    return kept

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import torch
+from torch import Tensor
 
 from auditor.config.settings import AuditSettings
 from auditor.core.errors import TargetError
@@ -16,9 +17,9 @@ _NEEDED = {0.01: 1_000, 0.001: 10_000}
 
 
 def warnings_of(
-    settings: AuditSettings, shared: SharedModel, seen: Probe, records: Mapping[str, Records]
+    settings: AuditSettings, shared: SharedModel, seen: Probe, records: Mapping[str, Records], *, groups: Tensor | None
 ) -> Iterator[str]:
-    """Warnings that follow from the trial batch and the sizes of the splits."""
+    """Warnings that follow from the trial batch and the sizes of splits and clients."""
     yield from _records(records)
     yield from _classes(shared, records["members"])
     if seen.probabilities and settings.target.task is Task.CLASSIFICATION:
@@ -27,6 +28,16 @@ def warnings_of(
         yield f"no gradient reaches {len(seen.without_gradient)} parameters: {_few(seen.without_gradient)}"
     if seen.mixes_records and settings.privacy.protects == "record":
         yield "records of a batch influence each other in training, so a bound on single records does not cover them"
+    yield from _clients(settings, shared, records, groups)
+
+
+def _clients(
+    settings: AuditSettings, shared: SharedModel, records: Mapping[str, Records], groups: Tensor | None
+) -> Iterator[str]:
+    clients = settings.federation.clients
+    found = clients if groups is None else len(set(groups.tolist()))
+    if found != clients:
+        yield f"the partition column has {found:,} values among the members, but federation.clients is {clients:,}"
     per_client = shared.shape.records_per_client
     if len(records["members"]) < settings.federation.clients:
         yield (

@@ -1,15 +1,12 @@
-"""Where preprocessing meets the model: vocabulary, and the box of valid inputs in the layout that was chosen."""
+"""Where token ids meet the model: its vocabulary."""
 
 import contextlib
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from auditor.core.errors import TargetError
-from auditor.core.shape import Modality, TargetShape
 from auditor.learning.randomness import seeded
-from auditor.observations.model import Preprocessing
 
 
 def check_vocabulary(module: nn.Module, tokens: Tensor, largest: int, *, where: str) -> int:
@@ -54,10 +51,3 @@ def _token_embedding(module: nn.Module, tokens: Tensor) -> nn.Embedding | None:
     for handle in handles:
         handle.remove()
     return found[0] if found else None
-
-
-def shared_preprocessing(found: Preprocessing, shape: TargetShape, *, vocabulary: int) -> Preprocessing:
-    """Preprocessing with the model's vocabulary; the box of a flattened picture has one entry for all values."""
-    if shape.modality is Modality.TEXT:
-        return replace(found, vocabulary=vocabulary)
-    return found
