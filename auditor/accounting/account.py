@@ -161,9 +161,7 @@ def _ask(reduction: Reduction, spec: PrivacySpec, bracket: Bracket, effort: Effo
     return libraries.ask_all(question)
 
 
-def _verdict(
-    reduction: Reduction, spec: PrivacySpec, bracket: Bracket, engines: tuple[EngineValue, ...]
-) -> Verdict:
+def _verdict(reduction: Reduction, spec: PrivacySpec, bracket: Bracket, engines: tuple[EngineValue, ...]) -> Verdict:
     checked = crosscheck(bracket, engines[1:], spec.delta)
     if not (reduction.exact and spec.seen_rate >= 1) and checked.agreement is not Agreement.DISPUTED:
         return checked._replace(agreement=Agreement.BOUND_ONLY)
@@ -240,7 +238,9 @@ def _discrete_epsilon(spec: PrivacySpec) -> float:
         for phase in phases
     ]
     return renyi_epsilon(
-        lambda orders: sum((phase.steps * times * curve(orders) for phase, curve in zip(phases, curves, strict=True)), 0 * orders),
+        lambda orders: sum(
+            (phase.steps * times * curve(orders) for phase, curve in zip(phases, curves, strict=True)), 0 * orders
+        ),
         spec.delta,
         whole_orders=True,
     )

@@ -114,7 +114,7 @@ class LossEngine:
         found = []
         for tilt in tilts:
             around = aim_at(picture, tilt, slack=1e-14)
-            width = self._width(target.tilt, max(abs(target.epsilon), 1e-9) * 4 * self.precision)
+            width = self._width(target.tilt, max(abs(target.epsilon), 1e-9) * self.precision)
             step, _ = self._fitted(_Plan(around, width), tail)
             parts = self._bounds(step, tail, -np.inf)
             steps = [Step(part.upper, event.count) for part, event in zip(parts, self.events, strict=True)]

@@ -80,12 +80,15 @@ class GridProfile:
         return min(1.0, math.exp(self.log_delta(0.0)))
 
     def log_delta(self, epsilon: float) -> float:
-        """At the next lower grid point, where delta is larger."""
+        """On the chord between two grid points: delta is convex in ``e^eps``."""
         best = 1.0
         for losses, deltas in self._parts:
             place = int(np.searchsorted(losses, epsilon, side="right")) - 1
-            if 0 <= place:
-                best = min(best, float(deltas[min(place, len(deltas) - 1)]) + self._missed)
+            if 0 <= place < len(losses) - 1:
+                share = math.expm1(epsilon - losses[place]) / math.expm1(losses[place + 1] - losses[place])
+                best = min(best, float(deltas[place] + share * (deltas[place + 1] - deltas[place])) + self._missed)
+            elif place >= 0:
+                best = min(best, float(deltas[-1]) + self._missed)
         return math.log(max(best, 1e-320))
 
 
@@ -189,10 +192,11 @@ def attribute_inference(profile: LossProfile, prior: float) -> float:
 
 
 def gdp_mu(profile: LossProfile, *, smallest: float = 1e-6) -> float:
-    """Smallest mu whose Gaussian curve lies above every cap for rates between ``smallest`` and 1/2."""
+    """Smallest mu whose Gaussian curve lies above every cap where both error rates are at least ``smallest``."""
     best = 0.0
-    for fpr in np.geomspace(smallest, 0.5, 60):
+    low = np.geomspace(smallest, 0.5, 50)
+    for fpr in np.concatenate((low, 1 - low)):
         tpr = profile.tpr(float(fpr))
-        if tpr < 1 - 1e-9:
+        if tpr < 1 - smallest:
             best = max(best, float(special.ndtri(tpr) - special.ndtri(fpr)))
     return best

@@ -85,8 +85,7 @@ def matrix_sensitivity(strategy: Floats, *, participations: int = 1, separation:
     gram = strategy.T @ strategy
     if float(gram.min()) >= -1e-12 * float(gram.max()) and separation is not None:
         sums = [
-            strategy[:, first::apart][:, :participations].sum(axis=1)
-            for first in range(min(apart, strategy.shape[1]))
+            strategy[:, first::apart][:, :participations].sum(axis=1) for first in range(min(apart, strategy.shape[1]))
         ]
         return max(float(np.linalg.norm(total)) for total in sums)
     return float(np.sort(columns)[::-1][:participations].sum())

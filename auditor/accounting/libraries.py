@@ -79,9 +79,7 @@ class _Values(NamedTuple):
     note: str = ""
 
 
-def _answered(
-    name: str, package: str, question: Question, compute: Callable[[Question], _Values]
-) -> EngineValue:
+def _answered(name: str, package: str, question: Question, compute: Callable[[Question], _Values]) -> EngineValue:
     version = importlib.metadata.version(package)
     began = time.perf_counter()
     try:

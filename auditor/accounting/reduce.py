@@ -101,7 +101,10 @@ def assumptions(spec: PrivacySpec) -> tuple[str, ...]:
 
 def _full(spec: PrivacySpec, phases: tuple[Phase, ...], times: int) -> Reduction:
     mu = closed_forms.compose_mu(
-        [spec.contribution / spec.sensitivity / phase.noise_multiplier * math.sqrt(phase.steps * times) for phase in phases]
+        [
+            spec.contribution / spec.sensitivity / phase.noise_multiplier * math.sqrt(phase.steps * times)
+            for phase in phases
+        ]
     )
     library = () if spec.contribution != spec.sensitivity else _library(phases, times, rate=1.0)
     return Reduction(mu_lower=mu, mu_upper=mu, library=library)

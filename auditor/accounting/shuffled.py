@@ -6,6 +6,7 @@ released, so its privacy loss bounds epsilon from below; passes over the data ar
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from auditor.accounting.arrays import Floats
@@ -36,7 +37,8 @@ def _masses(edges: Floats, shift: float, sigma: float, batches: int) -> Floats:
     return np.where(below[1:] < 0.5, below[1:] - below[:-1], above[:-1] - above[1:])
 
 
-def _pooled(mass: Floats, kept: Floats) -> Floats:
-    """Join cells that one distribution does not reach, so that every loss is finite; this is post-processing."""
-    pooled = np.append(mass[kept], mass[~kept].sum())
-    return pooled if pooled[-1] > 0 else pooled[:-1]
+def _pooled(mass: Floats, kept: NDArray[np.bool_]) -> Floats:
+    """Join cells that one distribution does not reach with the last one it does; this is post-processing."""
+    pooled = mass[kept].copy()
+    pooled[-1] += mass[~kept].sum()
+    return pooled
