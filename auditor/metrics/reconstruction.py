@@ -18,6 +18,8 @@ from auditor.observations.returned import Reconstruction
 _LARGEST_POPULATION = 2000
 _DRAWS = 20
 _FALSE_ALARM = 0.01
+_TAIL = 10
+"""Nearest population records from which the tail is continued, at least."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,21 @@ def _update(rule: Yardstick, output: Reconstruction, truth: Records, reference: 
 
 
 def _threshold(rule: Yardstick, true: np.ndarray, guesses: int, null: np.ndarray) -> np.ndarray:
-    """Per record: what chance reaches with probability 1 % in ``guesses`` tries, and at least the fixed least."""
-    level = 1.0 - _FALSE_ALARM / guesses
-    chance = np.quantile(rule.quality(null, true), level, axis=0, method="higher")
-    return np.asarray(np.maximum(chance, np.nextafter(rule.least, -np.inf)))
+    """Per record: what chance reaches with probability 1 % in ``guesses`` tries, and at least the fixed least.
+
+    Where the population is too small to show so rare an event, its tail is continued: exponential in dB or in the
+    logarithm of an error, which is how nearness to random points falls off (peaks over threshold, Pickands 1975).
+    """
+    rare = _FALSE_ALARM / guesses
+    scores = np.sort(rule.spread(rule.quality(null, true)), axis=0)[::-1]
+    if len(scores) * rare >= 1.0:
+        chance = np.quantile(scores, 1.0 - rare, axis=0, method="higher")
+    else:
+        kept = max(1, min(max(_TAIL, len(scores) // 10), len(scores) - 1))
+        start = scores[min(kept, len(scores) - 1)]
+        excess = float((scores[:kept] - start).mean())
+        chance = start + excess * np.log(kept / (len(scores) * rare))
+    return np.asarray(np.maximum(rule.gathered(chance), np.nextafter(rule.least, -np.inf)))
 
 
 def _recovered(rule: Yardstick, updates: list[_Update], reference: _Reference, seed: int) -> Measurement:

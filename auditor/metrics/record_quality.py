@@ -54,6 +54,16 @@ class Yardstick:
         values = (values.astype(np.float64) - self.shift) * self.scale
         return np.asarray(np.clip(values, 0.0, 1.0) if self.metric == "psnr" else values)
 
+    def spread(self, quality: np.ndarray) -> np.ndarray:
+        """Quality on a scale on which chance nearness has an exponential tail; errors by their logarithm."""
+        if self.metric != "relative_error":
+            return quality
+        return np.asarray(-np.log(np.maximum(-quality, 1e-300)))
+
+    def gathered(self, score: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`spread`."""
+        return score if self.metric != "relative_error" else np.asarray(-np.exp(-score))
+
 
 def yardstick(model: SharedModel, population: Tensor) -> Yardstick:
     """The yardstick for the records of ``model``; ``population`` gives the spread of columns and missing ranges."""
