@@ -21,7 +21,8 @@ def declared_claims(results: Results) -> tuple[Claim, ...]:
     texts = {path: text for path in _DECLARED if (text := _text(results, path))}
     if not texts:
         return ()
-    found = [claim for path, text in texts.items() for claim in _checked(results, path, text)]
+    everything = texts | _scenario_texts(results)
+    found = [claim for path, text in everything.items() for claim in _checked(results, path, text)]
     return tuple(found) or (
         _claim("none", "No declared statement is at odds with the law packs or results.", True, texts),
     )
@@ -69,6 +70,15 @@ def _claim(name: str, said: str, supports: bool | None, evidence: dict[str, str]
         supports=supports,
         evidence=tuple(evidence),
     )
+
+
+def _scenario_texts(results: Results) -> dict[str, str]:
+    """What the authors of scenarios wrote: descriptions, and the reasons of limits."""
+    return {f"scenario {scenario.name}": scenario.description for scenario in results.scenarios} | {
+        f"scenario {scenario.name}, limit on {threshold.metric}": threshold.reason
+        for scenario in results.scenarios
+        for threshold in scenario.thresholds
+    }
 
 
 def _text(results: Results, path: str) -> str:

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from auditor.controls.catalogue import Entry
 from auditor.controls.evidence import by_kind
@@ -158,3 +160,26 @@ def test_what_people_declare_is_not_evidence():
 def test_a_signature_is_never_required_of_the_tool():
     kinds = ("run_provenance", "human_signoff")
     assert verdict(claim("run_provenance", True), kinds=kinds).status == S.SUPPORTS
+
+
+ANSWERS = st.one_of(st.none(), st.booleans())
+KINDS = ("mia_tpr_at_fpr", "gia_reconstruction_match", "dp_config_consistency", "run_provenance", "audit_diff")
+
+
+@given(st.dictionaries(st.sampled_from(KINDS), ANSWERS), st.sampled_from(["achieve", "assess", "record", "triage"]))
+def test_support_needs_everything_required_and_no_contradiction(given_answers, asks):
+    claims = [claim(kind, answer) for kind, answer in given_answers.items()]
+    found = verdict(*claims, *CLEAN, asks=asks, kinds=KINDS)
+    if found.status == S.SUPPORTS:
+        assert set(given_answers) == set(KINDS)
+        assert asks != "triage"
+        assert asks != "achieve" or all(given_answers.values())
+    if found.status == S.CONTRADICTS:
+        assert asks == "achieve"
+        assert False in given_answers.values()
+
+
+@given(st.dictionaries(st.sampled_from(KINDS), ANSWERS), st.sampled_from(KINDS))
+def test_one_more_contradiction_never_turns_into_support(given_answers, kind):
+    worse = given_answers | {kind: False}
+    assert verdict(*(claim(k, a) for k, a in worse.items()), *CLEAN, kinds=KINDS).status != S.SUPPORTS

@@ -6,7 +6,7 @@ import pytest
 from auditor.controls.catalogue import available_catalogues
 from auditor.controls.status import mapped
 from auditor.core.errors import AuditorError
-from auditor.core.findings import ControlStatus
+from auditor.core.findings import ControlStatus, Threshold
 from auditor.core.privacy import AccountingReport
 from auditor.core.results import Results
 from auditor.core.shape import ModelState, Task
@@ -21,6 +21,7 @@ from tests.results_builder import (
     outcome,
     recovered,
     results,
+    server,
 )
 
 TODAY = datetime.date(2026, 11, 20)
@@ -209,6 +210,12 @@ def test_a_promise_of_anonymity_is_held_against_the_findings():
     assert found["declared:statement:audit.purpose:strong"].supports is None
     assert row.status == S.INCONCLUSIVE
     assert list(declared("The model is not anonymous", *BAD)[0]) == ["declared:statement:none"]
+
+
+def test_reasons_of_limits_are_read_too():
+    limit = Threshold(metric="recovered_share", limit=0.1, reason="The GDPR allows a maximum epsilon, so here too")
+    run = mapped(judged(results(scenarios=(server(limit),))), ["gdpr"], today=TODAY)
+    assert any("scenario honest-server, limit on recovered_share" in claim.sentence for claim in run.claims)
 
 
 def test_nothing_declared_nothing_checked():

@@ -87,3 +87,10 @@ def test_records_needed_shrinks_the_interval_to_the_gap():
     assert records_needed(measurement(0.05, 0.02, 0.06), 0.05) is None, "at the limit nothing would settle it"
     assert records_needed(measurement(0.04, 0.02, 0.06, unit="dB"), 0.05) is None
     assert records_needed(measurement(0.0499999999, 0.02, 0.06), 0.05) is None
+
+
+@given(st.floats(0.2, 0.8), st.floats(0, 0.1), st.floats(0, 0.1), st.floats(0, 1))
+def test_a_wider_interval_never_decides_more(value, half, more, limit):
+    narrow = judge(measurement(value, value - half, value + half), limit).status
+    wide = judge(measurement(value, value - half - more, value + half + more), limit).status
+    assert wide in {narrow, FindingStatus.INCONCLUSIVE}

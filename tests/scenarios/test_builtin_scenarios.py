@@ -82,3 +82,10 @@ def test_the_sum_hides_the_single_update():
     assert not hidden & summed.grants
     (outsider,) = [s for s in SCENARIOS if s.name == "released-model"]
     assert not {Grant.CLIENT_UPDATE, Grant.AGGREGATE_UPDATE, Grant.MODEL_WEIGHTS} & outsider.grants
+
+
+def test_it_names_nothing_as_law_that_is_not(scenario):
+    from auditor.controls.declared import contradicted
+
+    words = [scenario.description, *(threshold.reason for threshold in scenario.thresholds)]
+    assert not [entry.id for text in words for entry in contradicted(text)]
