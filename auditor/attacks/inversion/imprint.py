@@ -8,7 +8,7 @@ from torch import nn
 
 from auditor.attacks.base import AlteredModel, AttackParams, Cost, Knowledge, Needs, RunContext
 from auditor.attacks.inversion.evidence import Update, as_update, mean_gradient, step_weight
-from auditor.attacks.inversion.imprint_block import Bins, ImprintBlock, Imprinted, make_bins, steady_direction
+from auditor.attacks.inversion.imprint_block import Bins, ImprintBlock, Imprinted, make_bins
 from auditor.attacks.inversion.imprint_readout import read_records
 from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
@@ -22,8 +22,8 @@ class Imprint:
     """An inserted layer copies each record into its own bin of the update.
 
     Fowl et al., 2022, arXiv:2110.13057 (Robbing the Fed). Three differences: the rows are shared between independent
-    random projections, so that two records that share a bin of one seldom share a bin of the other; the layer's
-    output points where records leave a factor of like size; and the readout knows the noise: bins are found by a
+    random projections, so that two records that share a bin of one seldom share a bin of the other; the layer acts
+    on the outputs, where records leave factors of like size; and the readout knows the noise: bins are found by a
     test on whole rows, rows without a record between them are averaged, and the scale of a record is fitted to its
     bin as well as to the noisy bias. A client that pins the architecture, or
     inspects the model it receives, notices this attack.
@@ -47,7 +47,7 @@ class Imprint:
 
         bins: Annotated[int, Field(ge=4)] = Field(1024, description="Rows of the inserted layer, over all projections.")
         projections: Annotated[int, Field(ge=1)] = Field(2, description="Independent directions that share the rows.")
-        gain: Annotated[float, Field(gt=0)] = Field(1e-3, description="How strongly the layer disturbs the input.")
+        gain: Annotated[float, Field(gt=0)] = Field(1e-3, description="How strongly the layer disturbs the outputs.")
         scale: Annotated[float, Field(gt=0)] = Field(1e-4, description="The smaller, the less clipping helps.")
 
     def __init__(self, params: AttackParams) -> None:
@@ -62,11 +62,10 @@ class Imprint:
     def alter(self, model: SharedModel, state: State, known: Knowledge, context: RunContext) -> AlteredModel:
         """The model with the layer in front, and ``state`` with its weights."""
         bins = self._bins(model, known, context)
-        steady = steady_direction(model, state, known.population, seed=context.seed)
-        gain, scale = self.params.gain, self.params.scale
+        gain, scale, outputs = self.params.gain, self.params.scale, max(1, model.shape.classes)
 
         def block() -> ImprintBlock:
-            return ImprintBlock(bins, steady, gain=gain, scale=scale)
+            return ImprintBlock(bins, outputs=outputs, gain=gain, scale=scale)
 
         def build() -> nn.Module:
             return Imprinted(block(), model.build())

@@ -1,4 +1,4 @@
-"""The layer that a malicious server puts in front of a model to copy records into the update."""
+"""The layer that a malicious server puts beside a model to copy records into the update."""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -7,12 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from auditor.attacks.inversion.evidence import box
-from auditor.learning.functional import FunctionalModel
-from auditor.observations.model import SharedModel, State
+from auditor.observations.model import SharedModel
 from auditor.observations.records import Records
-
-_RATES = 256
-_RIDGE = 0.1
 
 
 @dataclass(frozen=True)
@@ -22,47 +18,52 @@ class Bins:
     Attributes:
         directions: Measurement vectors of unit length, ``(projections, inputs)``.
         edges: Lower edges of the bins on each direction, ascending, ``(projections, bins)``.
+        length: Mean length of a record, or None where no other records are held.
+        length_spread: Its standard deviation over the mean.
     """
 
     directions: Tensor
     edges: Tensor
+    length: float | None = None
+    length_spread: float = 0.0
 
 
 class ImprintBlock(nn.Module):
-    """``x + decoder(relu(encoder(x)))``: each encoder row fires where the measurement of x is above its edge.
+    """``decoder(relu(encoder(x)))``: each encoder row fires where the measurement of x is above its edge.
 
     All columns of the decoder are equal, so a record leaves the same factor in every row that fires for it, and
-    neighbouring rows differ by the records of one bin. The encoder is written small and the decoder large: that
-    changes nothing in what the block computes, but the encoder's gradient then outweighs all others, and clipping
-    shrinks the others.
+    neighbouring rows differ by the records of one bin. The block adds to the outputs, with opposite sign for even
+    and odd classes: at a model that knows nothing yet, every record then leaves a factor of the same size. The
+    encoder is written small and the decoder large: that changes nothing in what the block computes, but the
+    encoder's gradient then outweighs all others, and clipping shrinks the others.
 
     Args:
         bins: Directions and edges.
-        direction: Of the block's output, entries of size about 1, ``(inputs,)``.
-        gain: How strongly the block disturbs the model's input.
-        scale: Length of an encoder row; the decoder's columns are ``direction * gain / scale``.
+        outputs: Outputs of the model.
+        gain: How strongly the block disturbs the outputs.
+        scale: Length of an encoder row; the decoder's entries are ``gain / scale``.
     """
 
-    def __init__(self, bins: Bins, direction: Tensor, *, gain: float, scale: float) -> None:
+    def __init__(self, bins: Bins, *, outputs: int, gain: float, scale: float) -> None:
         super().__init__()
         projections, inputs = bins.directions.shape
         rows = projections * bins.edges.shape[1]
         self.encoder = nn.Linear(inputs, rows)
-        self.decoder = nn.Linear(rows, inputs, bias=False)
+        self.decoder = nn.Linear(rows, outputs, bias=False)
+        signs = 1.0 - 2.0 * (torch.arange(outputs) % 2)
         with torch.no_grad():
             self.encoder.weight.copy_(scale * bins.directions.repeat_interleave(bins.edges.shape[1], 0))
             self.encoder.bias.copy_(-scale * bins.edges.flatten())
-            self.decoder.weight.copy_((direction[:, None] * gain / scale).expand(inputs, rows))
+            self.decoder.weight.copy_((signs[:, None] * gain / scale).expand(outputs, rows))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Inputs of the model behind, in their own shape."""
-        flat = inputs.flatten(1)
-        result: Tensor = (flat + self.decoder(self.encoder(flat).relu())).reshape(inputs.shape)
+        """What is added to the outputs, ``(n, outputs)``."""
+        result: Tensor = self.decoder(self.encoder(inputs.flatten(1)).relu())
         return result
 
 
 class Imprinted(nn.Module):
-    """The federation's model behind an :class:`ImprintBlock`."""
+    """The federation's model with an :class:`ImprintBlock` beside it."""
 
     def __init__(self, imprint: ImprintBlock, model: nn.Module) -> None:
         super().__init__()
@@ -70,9 +71,10 @@ class Imprinted(nn.Module):
         self.model = model
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs of the model behind."""
-        result: Tensor = self.model(self.imprint(inputs))
-        return result
+        """Outputs of the model plus those of the block."""
+        outputs: Tensor = self.model(inputs)
+        added: Tensor = self.imprint(inputs)
+        return outputs + added.reshape(outputs.shape)
 
 
 def make_bins(model: SharedModel, population: Records | None, *, rows: int, projections: int, seed: int) -> Bins:
@@ -84,9 +86,13 @@ def make_bins(model: SharedModel, population: Records | None, *, rows: int, proj
     inputs = int(torch.tensor(model.shape.input_shape).prod())
     directions = torch.randn(projections, inputs, generator=generator)
     directions /= directions.norm(dim=1, keepdim=True)
+    length: float | None = None
+    length_spread = 0.0
     if population is not None and len(population) >= 2:
         measured = population.inputs.flatten(1).float().cpu() @ directions.T
         centre, spread = measured.mean(0), measured.std(0)
+        lengths = population.inputs.flatten(1).float().cpu().norm(dim=1)
+        length, length_spread = float(lengths.mean()), float(lengths.std() / lengths.mean().clamp_min(1e-12))
     else:
         low, high = box(model)
         middle = torch.zeros(inputs) if low is None or high is None else _flat((low + high) / 2, model)
@@ -94,30 +100,8 @@ def make_bins(model: SharedModel, population: Records | None, *, rows: int, proj
         centre, spread = directions @ middle, (directions.square() @ width.square()).sqrt()
     count = max(2, rows // projections)
     quantiles = torch.tensor([NormalDist().inv_cdf((i + 0.5) / count) for i in range(count)])
-    return Bins(directions, centre[:, None] + spread[:, None].clamp_min(1e-6) * quantiles[None])
-
-
-def steady_direction(model: SharedModel, state: State, population: Records | None, *, seed: int) -> Tensor:
-    """Direction in input space along which the loss of most records changes at the same rate; length sqrt(inputs).
-
-    The factor that a record leaves in its bin is this rate, and a record with a small one drowns in noise. Ridge
-    solution of ``rate = 1`` over the input gradients of population records; random signs without a population.
-    """
-    inputs = int(torch.tensor(model.shape.input_shape).prod())
-    generator = torch.Generator().manual_seed(seed)
-    if population is None or len(population) < 2:
-        return torch.randn(inputs, generator=generator).sign()
-    chosen = torch.randperm(len(population), generator=generator)[:_RATES].tolist()
-    records = population[chosen].to("cpu")
-    points = records.inputs.float().requires_grad_()
-    weights = {name: value.detach().cpu() for name, value in state.items()}
-    losses = FunctionalModel(model).losses(weights, Records(points, records.labels))
-    (rates,) = torch.autograd.grad(losses.sum(), points)
-    rates = rates.flatten(1).double()
-    gram = rates @ rates.T
-    ridge = _RIDGE * gram.diagonal().mean().clamp_min(1e-30) * torch.eye(len(gram), dtype=torch.float64)
-    direction = rates.T @ torch.linalg.solve(gram + ridge, torch.ones(len(gram), dtype=torch.float64))
-    return (direction * inputs**0.5 / direction.norm().clamp_min(1e-30)).float()
+    edges = centre[:, None] + spread[:, None].clamp_min(1e-6) * quantiles[None]
+    return Bins(directions, edges, length, length_spread)
 
 
 def _flat(values: Tensor, model: SharedModel) -> Tensor:

@@ -13,6 +13,8 @@ from auditor.observations.model import SharedModel
 _FIRING = 4.0
 _NUMERIC = 1e-5
 _UNCONFIRMED = 1e-9
+_BLUR = 4.0
+_SAME = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,11 @@ def _read(weight: Tensor, bias: Tensor, bins: Bins, projection: int, noise: floa
     variance = noise**2 * (1 / sizes[:-1] + 1 / sizes[1:])
     ends = torch.cat([edges, edges[-1:] + (edges[-1] - edges[-2])])
     middle, width = (ends[jumps] + ends[jumps + 1]) / 2, ends[jumps + 1] - ends[jumps]
-    factor = _factor(steps, steps[:, :-1] @ direction, middle, width, variance)
+    factor = _factor(steps, direction, middle, width, variance, bins)
     inputs = steps[:, :-1] / torch.where(factor == 0, 1e-30, factor)[:, None]
     strength = steps.norm(dim=1) / (variance * steps.shape[1]).sqrt().clamp_min(_NUMERIC * float(joined.abs().max()))
     measured = inputs @ direction
-    blur = 4 * variance.sqrt() / factor.abs().clamp_min(1e-30)
+    blur = _BLUR * variance.sqrt() / factor.abs().clamp_min(1e-30)
     alone = (measured - middle).abs() <= width * (0.5 + 1e-3) + blur
     return Read(inputs[alone], strength[alone], jumps, blur[alone])
 
@@ -98,34 +100,49 @@ def _jumps(joined: Tensor, noise: float) -> Tensor:
     expected = 2 * noise**2 * size
     limit = expected * (1 + _FIRING * (2 / size) ** 0.5)
     rounding = (_NUMERIC * float(joined.norm(dim=1).max())) ** 2
-    return (squares > max(limit, rounding)).nonzero().squeeze(1)
+    changed: Tensor = squares > max(limit, rounding)
+    return changed.nonzero().squeeze(1)
 
 
-def _factor(steps: Tensor, measured: Tensor, middle: Tensor, width: Tensor, variance: Tensor) -> Tensor:
-    """The factor of each record: from the bias, and under noise also from the place of its bin.
+def _factor(steps: Tensor, direction: Tensor, middle: Tensor, width: Tensor, variance: Tensor, bins: Bins) -> Tensor:
+    """The factor that each record left: the mean of up to three estimates, each weighted by its inverse variance.
 
-    The bias estimates it with the noise's variance; measurement over bin centre with that of noise and bin width.
-    Both are weighted by their inverse variance.
+    1. the bias, with the noise's variance; 2. the measurement over the bin's centre, with that of noise and bin
+    width; 3. the length of the row over a record's usual length, with the sign of the first.
     """
-    bias = steps[:, -1]
-    placed = measured / torch.where(middle == 0, 1e-30, middle)
-    spread = (variance + bias.square() * width.square() / 12) / middle.square().clamp_min(1e-30)
-    share = variance / (variance + spread).clamp_min(1e-300)
-    return torch.where(variance > 0, (1 - share) * bias + share * placed, bias)
+    bias, rows = steps[:, -1], steps[:, :-1]
+    placed = rows @ direction / torch.where(middle == 0, 1e-30, middle)
+    estimates = [bias, placed]
+    variances = [variance, (variance + bias.square() * width.square() / 12) / middle.square().clamp_min(1e-30)]
+    if bins.length:
+        energy = (rows.square().sum(1) - variance * rows.shape[1]).clamp_min(1e-300)
+        usual = energy.sqrt() / bins.length
+        estimates.append(usual * bias.sign())
+        variances.append((usual * bins.length_spread).square() + variance / bins.length**2)
+    weights = 1 / torch.stack(variances).clamp_min(1e-300)
+    mean = (torch.stack(estimates) * weights).sum(0) / weights.sum(0)
+    return torch.where(variance > 0, mean, bias)
 
 
 def _distinct(reads: list[Read]) -> Read:
-    """All reads without repeats between projections; the stronger of two alike is kept."""
+    """All reads, those of one record in several projections merged by inverse variance; the strongest first."""
     inputs, strength = torch.cat([read.inputs for read in reads]), torch.cat([read.strength for read in reads])
     blur = torch.cat([read.blur for read in reads])
+    error = blur * inputs.shape[1] ** 0.5 / _BLUR
     order = torch.argsort(strength, descending=True)
-    inputs, strength, blur = inputs[order], strength[order], blur[order]
     kept: list[int] = []
-    for i in range(len(inputs)):
-        near = [bool((inputs[i] - inputs[k]).norm() < 0.1 * inputs[k].norm()) for k in kept]
-        if not any(near):
+    merged: list[Tensor] = []
+    for i in order.tolist():
+        reach = [_SAME * inputs[k].norm() + 1.5 * (error[i] ** 2 + error[k] ** 2).sqrt() for k in kept]
+        near = [j for j, k in enumerate(kept) if (inputs[i] - inputs[k]).norm() < reach[j]]
+        if not near:
             kept.append(i)
-    return Read(inputs[kept], strength[kept], reads[0].jumps, blur[kept])
+            merged.append(inputs[i])
+        elif error[i] > 0 and strength[i] > strength[kept[near[0]]] * 1e-3:
+            share = error[i] ** 2 / (error[i] ** 2 + error[kept[near[0]]] ** 2)
+            merged[near[0]] = share * merged[near[0]] + (1 - share) * inputs[i]
+    found = torch.stack(merged) if merged else inputs[:0]
+    return Read(found, strength[kept], reads[0].jumps, blur[kept])
 
 
 def _valid(found: Read, model: SharedModel) -> Read:
