@@ -10,7 +10,7 @@ import torch
 from auditor.learning.functional import FunctionalModel
 from auditor.learning.local import Trained, usable_batches
 from auditor.learning.many import TOLERANCE, Job, train_serially, train_stacked, why_not_stacked
-from auditor.observations.model import LocalTraining
+from auditor.observations.model import LocalTraining, State
 from auditor.observations.records import Records
 
 How = Literal["auto", "stacked", "serial"]
@@ -85,39 +85,56 @@ def choose(model: FunctionalModel, jobs: Sequence[Job], records: Records, recipe
     if obstacle:
         return Choice("serial", obstacle)
     some = [replace(job, batches=usable_batches(model, job.batches)[:_STEPS]) for job in jobs[:STACK]]
-    pair = some[:2]
+    return choose_path(
+        lambda rows: [each.state for each in train_serially(model, some[:rows], records, recipe)],
+        lambda rows: [each.state for each in train_stacked(model, some[:rows], records, recipe, seed=0)],
+        rows=len(some),
+        device=model.device,
+        random=model.drops_out,
+    )
+
+
+def choose_path(
+    serial: Callable[[int], Sequence[State]],
+    stacked: Callable[[int], Sequence[State]],
+    *,
+    rows: int,
+    device: str,
+    random: bool,
+) -> Choice:
+    """Compare two ways to do the same work, each called with how many of its rows to do.
+
+    Args:
+        serial: One row after the other.
+        stacked: All rows at once; must give what ``serial`` gives.
+        rows: At least two.
+        device: Where the work runs.
+        random: True where the two ways may differ (dropout), so that they are not compared.
+    """
     try:
-        both = train_stacked(model, pair, records, recipe, seed=0)
+        both = stacked(2)
     except torch.OutOfMemoryError:
         return Choice("serial", "a stack of models does not fit into memory")
     except RuntimeError as error:
         return Choice("serial", f"vmap cannot follow this model: {str(error).splitlines()[0][:120]}")
-    gap = _gap(both, train_serially(model, pair, records, recipe))
-    if gap > TOLERANCE and not _draws(model):
+    gap = _gap(both, serial(2))
+    if gap > TOLERANCE and not random:
         return Choice("serial", f"the vectorised path differs by {gap:.1e}")
-    stacked = _seconds(lambda: train_stacked(model, some, records, recipe, seed=0), model.device) / len(some)
-    serial = _seconds(lambda: train_serially(model, pair, records, recipe), model.device) / len(pair)
-    ratio = serial / stacked
+    ratio = _seconds(lambda: serial(2), device) / 2 / (_seconds(lambda: stacked(rows), device) / rows)
     how: Literal["stacked", "serial"] = "stacked" if ratio > 1 else "serial"
-    return Choice(how, f"measured over {_STEPS} steps: a stack of {len(some)} is {ratio:.2f} times as fast as serial")
+    return Choice(how, f"measured: a stack of {rows} is {ratio:.2f} times as fast as serial")
 
 
 def _asked(model: FunctionalModel, jobs: Sequence[Job], records: Records, recipe: LocalTraining, how: How) -> Choice:
     return choose(model, jobs, records, recipe) if how == "auto" else Choice(how, "as asked")
 
 
-def _draws(model: FunctionalModel) -> bool:
-    """True where dropout makes two runs differ by design."""
-    dropping = torch.nn.modules.dropout._DropoutNd
-    return any(isinstance(part, dropping) and part.p > 0 for part in model.module.modules())
-
-
-def _gap(one: Sequence[Trained], other: Sequence[Trained]) -> float:
+def _gap(one: Sequence[State], other: Sequence[State]) -> float:
     return max(
-        float((a.state[name].double() - b.state[name].double()).abs().max())
+        float((a[name].double() - b[name].double()).abs().max())
         for a, b in zip(one, other, strict=True)
-        for name in a.state
-        if a.state[name].numel()
+        for name in a
+        if a[name].numel()
     )
 
 

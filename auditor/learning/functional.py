@@ -113,6 +113,13 @@ class FunctionalModel:
         vectors = any(isinstance(norm, nn.BatchNorm1d) for norm in self._norms)
         return 2 if vectors and self.mixes_records else 1
 
+    @property
+    def drops_out(self) -> bool:
+        """True where dropout makes two runs differ by design."""
+        dropping = nn.modules.dropout._DropoutNd
+        active = any(isinstance(part, dropping) and part.p > 0 for part in self.module.modules())
+        return active and not self.shared.evaluation_mode
+
     # -- evaluation ----------------------------------------------------------------------------------------------
 
     def outputs(self, state: State, inputs: Tensor, *, training: bool = False) -> Tensor:

@@ -145,7 +145,7 @@ def _in_place(
 
 
 def with_proximal(
-    gradients: tuple[Tensor, ...], held: tuple[Tensor, ...], start: tuple[Tensor, ...], proximal: float
+    gradients: tuple[Tensor, ...], held: Sequence[Tensor], start: Sequence[Tensor], proximal: float
 ) -> tuple[Tensor, ...]:
     """Gradients with FedProx' pull back to ``start``."""
     if not proximal:

@@ -30,15 +30,21 @@ class PerRecord(NamedTuple):
     losses: Tensor
 
 
-def evaluate_records(
-    model: "FunctionalModel", state: State, records: Records, *, chunk: int | None, training: bool
-) -> PerRecord:
-    """See :meth:`FunctionalModel.per_record_gradients`."""
-    if training and model.mixes_records:
+def refuse_mixing(model: "FunctionalModel") -> None:
+    """Raise where BatchNorm mixes the records of a batch, so that no gradient of a single one exists."""
+    if model.mixes_records:
         raise LearningError(
             "Gradients of single records do not exist: BatchNorm in train mode mixes the records of a batch.",
             remedy="Set federation.batch_norm to 'eval' or 'frozen', or use GroupNorm in the model.",
         )
+
+
+def evaluate_records(
+    model: "FunctionalModel", state: State, records: Records, *, chunk: int | None, training: bool
+) -> PerRecord:
+    """See :meth:`FunctionalModel.per_record_gradients`."""
+    if training:
+        refuse_mixing(model)
     if len(records) == 0:
         empty = {name: state[name].new_zeros((0, *state[name].shape)) for name in model.trainable}
         return PerRecord(empty, next(iter(empty.values())).new_zeros(0))

@@ -100,11 +100,6 @@ class Clients:
         """``gradient`` or ``difference``."""
         return "gradient" if self._federation.algorithm == "fedsgd" else "difference"
 
-    @property
-    def trains_plainly(self) -> bool:
-        """True where a client's work is local training and nothing else, so that many clients can train at once."""
-        return self.kind == "difference" and self.mechanism.clipped != "record"
-
     def work(self, state: State, records: Records, *, client: int, seed: int, norm: float | None = None) -> Sent:
         """One client's round.
 
@@ -125,12 +120,20 @@ class Clients:
             batches = private_batches(records, recipe, self.mechanism.privacy.sampling, seed)
         else:
             batches = usable_batches(self._model, batch_order(records, recipe, seed))
+            if self.kind == "gradient" and not batches:
+                raise SimulationError(
+                    f"Client {client} holds a single record, and BatchNorm in train mode needs two.",
+                    remedy="Set federation.batch_norm to 'eval' or 'frozen', or lower federation.clients.",
+                )
             recipe = replace(recipe, steps=len(batches))
         return ClientTask(client, seed, records, recipe, batches)
 
     def trained(self, before: State, after: Trained) -> Work:
-        """Local training as work."""
-        update = {name: after.state[name] - before[name] for name in self._model.trainable}
+        """Local training as work: its last gradient for FedSGD, which takes one step, else the difference."""
+        if self.kind == "gradient":
+            update = after.gradient
+        else:
+            update = {name: after.state[name] - before[name] for name in self._model.trainable}
         return Work(update, {name: after.state[name] for name in self._model.buffer_names}, after.losses)
 
     def send(self, task: ClientTask, work: Work, *, norm: float | None) -> Sent:
@@ -146,24 +149,21 @@ class Clients:
 
     def do(self, state: State, records: Records, task: ClientTask) -> Work:
         """The client's work on its records, before anything leaves it."""
-        dropout = derive_seed(task.seed, "dropout")
         if self.mechanism.clipped == "record":
             done = self._private.train(
                 state, records, task.recipe, batches=task.batches, client=task.client, seed=task.seed
             )
-            work = self.trained(state, Trained(done.state, done.losses))
-            return work._replace(update=done.gradient) if self.kind == "gradient" else work
+            return self.trained(state, done)
         if self.kind == "gradient":
-            if not task.batches:
-                raise SimulationError(
-                    f"Client {task.client} holds a single record, and BatchNorm in train mode needs two.",
-                    remedy="Set federation.batch_norm to 'eval' or 'frozen', or lower federation.clients.",
-                )
-            with seeded(dropout, device=self._model.device):
-                found = self._model.evaluate(state, records[task.batches[0]], training=True)
-            return Work(found.gradient, found.buffers, found.loss.detach().reshape(1))
+            return self._gradient(state, records, task)
+        dropout = derive_seed(task.seed, "dropout")
         after = train_locally(self._model, state, records, task.recipe, batches=task.batches, seed=dropout)
         return self.trained(state, after)
+
+    def _gradient(self, state: State, records: Records, task: ClientTask) -> Work:
+        with seeded(derive_seed(task.seed, "dropout"), device=self._model.device):
+            found = self._model.evaluate(state, records[task.batches[0]], training=True)
+        return Work(found.gradient, found.buffers, found.loss.detach().reshape(1))
 
     def _gradient_size(self, task: ClientTask) -> int:
         sampling = self.mechanism.privacy.sampling if self.mechanism.clipped == "record" else None

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
 from auditor.config.settings import FederationSettings, PrivacySettings
 from auditor.core.seeds import derive_seed
-from auditor.learning.choice import Choice, How, train_many
+from auditor.learning.choice import STACK, Choice, How, choose_path
 from auditor.learning.functional import FunctionalModel
 from auditor.learning.local import Trained
-from auditor.learning.many import Job
+from auditor.learning.many import Job, train_stacked, why_not_stacked
 from auditor.observations.model import SharedModel, State
 from auditor.observations.records import Records
-from auditor.simulation.clients import Work
+from auditor.simulation.clients import ClientTask, Work
 from auditor.simulation.play import Cohort, Play, RoundLog, TrainedFederation
+from auditor.simulation.private_stack import PrivateJob, train_private_stack, why_not_private_stack
+from auditor.simulation.private_steps import CHUNK_VALUES
 from auditor.simulation.recipe import local_recipe
 
 
@@ -91,6 +94,15 @@ def train_federations(
     return TrainedFederations(results, lockstep.choice)
 
 
+class _Item(NamedTuple):
+    """One client of one federation in one round; ``batches`` are indices into the pool."""
+
+    play: Play
+    state: State
+    task: ClientTask
+    batches: list[Tensor]
+
+
 class _Lockstep:
     """The clients' work of one round of all federations."""
 
@@ -98,9 +110,12 @@ class _Lockstep:
         self._plays = plays
         self._pool = pool
         self._parts = [[subset[part] for part in play.parts] for play, subset in zip(plays, subsets, strict=True)]
-        self._how: How | Choice = how
-        if plays and not plays[0].clients.trains_plainly:
-            self._how = Choice("serial", "clients clip single records or send a gradient: one client at a time")
+        first = plays[0]
+        self._model = first.functional
+        self._mechanism = first.mechanism
+        self._recipe = local_recipe(first.federation, 1)
+        self._seed = derive_seed(first.seed, "stack")
+        self._how: How | Choice = how if isinstance(how, Choice) or how == "auto" else Choice(how, "as asked")
 
     @property
     def choice(self) -> Choice:
@@ -109,35 +124,65 @@ class _Lockstep:
 
     def work(self, states: Sequence[State], cohorts: Sequence[Cohort]) -> list[list[Work]]:
         """By federation, in the order of its cohort."""
-        if isinstance(self._how, Choice) and self._how.how == "serial":
-            return [play.work(state, c) for play, state, c in zip(self._plays, states, cohorts, strict=True)]
-        jobs = [job for i, cohort in enumerate(cohorts) for job in self._jobs(i, states[i], cohort)]
-        done = iter(self._trained(jobs, round=cohorts[0].round))
-        return [
-            [play.clients.trained(state, next(done)) for _ in cohort.tasks]
-            for play, state, cohort in zip(self._plays, states, cohorts, strict=True)
-        ]
+        items = [item for i, cohort in enumerate(cohorts) for item in self._items(i, states[i], cohort)]
+        if not isinstance(self._how, Choice) and items:
+            self._how = self._chosen(items)
+        obstacle = self._obstacle(items)
+        done = iter(self._serially(items) if self.choice.how == "serial" or obstacle else self._stacked(items))
+        return [[next(done) for _ in cohort.tasks] for cohort in cohorts]
 
-    def _jobs(self, i: int, state: State, cohort: Cohort) -> list[Job]:
+    def _items(self, i: int, state: State, cohort: Cohort) -> list[_Item]:
+        parts = self._parts[i]
         return [
-            Job(
-                state, [self._parts[i][task.client][batch] for batch in task.batches], derive_seed(task.seed, "dropout")
-            )
+            _Item(self._plays[i], state, task, [parts[task.client][batch] for batch in task.batches])
             for task in cohort.tasks
         ]
 
-    def _trained(self, jobs: list[Job], *, round: int) -> list[Trained]:
-        if not jobs:
-            return []
-        first = self._plays[0]
-        found = train_many(
-            first.functional,
-            jobs,
-            self._pool,
-            local_recipe(first.federation, 1),
-            how=self._how,
-            seed=derive_seed(first.seed, "stack", round),
+    def _chosen(self, items: list[_Item]) -> Choice:
+        """Time both paths on the first items; what they measure of noise is thrown away."""
+        obstacle = self._obstacle(items)
+        if obstacle or len(items) < 2:
+            return Choice("serial", obstacle or "one client alone")
+        spare = [item._replace(play=item.play.rehearsal()) for item in items[: self._size(items)]]
+        return choose_path(
+            lambda rows: [work.update for work in self._serially(spare[:rows])],
+            lambda rows: [work.update for work in self._stacked(spare[:rows])],
+            rows=len(spare),
+            device=self._model.device,
+            random=self._model.drops_out,
         )
-        if not isinstance(self._how, Choice):
-            self._how = found.choice
-        return found.results
+
+    def _obstacle(self, items: list[_Item]) -> str:
+        if self._mechanism.clipped == "record":
+            return why_not_private_stack(self._mechanism)
+        return why_not_stacked(self._model, [Job(item.state, item.batches) for item in items], self._recipe)
+
+    def _serially(self, items: list[_Item]) -> list[Work]:
+        return [item.play.client_work(item.state, item.task) for item in items]
+
+    def _stacked(self, items: list[_Item]) -> list[Work]:
+        # Clients of like length share a stack, so that few rows idle.
+        order = sorted(range(len(items)), key=lambda i: -len(items[i].batches))
+        size = self._size(items)
+        found: dict[int, Trained] = {}
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            found |= dict(zip(rows, self._one_stack([items[i] for i in rows]), strict=True))
+        return [item.play.clients.trained(item.state, found[i]) for i, item in enumerate(items)]
+
+    def _size(self, items: list[_Item]) -> int:
+        """Clients in one stack; fewer where DP-SGD's gradients of single records fill the memory."""
+        if self._mechanism.clipped != "record":
+            return STACK
+        longest = max((len(batch) for item in items for batch in item.batches), default=1)
+        values = sum(items[0].state[name].numel() for name in self._model.trainable)
+        return max(1, min(STACK, CHUNK_VALUES // max(1, longest * values)))
+
+    def _one_stack(self, items: list[_Item]) -> list[Trained]:
+        if self._mechanism.clipped != "record":
+            jobs = [Job(item.state, item.batches) for item in items]
+            return train_stacked(self._model, jobs, self._pool, self._recipe, seed=self._seed)
+        private = [
+            PrivateJob(item.state, item.batches, item.task.records, item.task.seed, item.play.meter) for item in items
+        ]
+        return train_private_stack(self._model, private, self._pool, self._recipe, self._mechanism, seed=self._seed)

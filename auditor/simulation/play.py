@@ -1,7 +1,7 @@
 """A federation set up to be played round by round."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import Tensor
@@ -123,7 +123,17 @@ class Play:
 
     def work(self, state: State, cohort: Cohort) -> list[Work]:
         """The cohort's work, one client after the other."""
-        return [self.clients.do(state, self.records[self.parts[task.client]], task) for task in cohort.tasks]
+        return [self.client_work(state, task) for task in cohort.tasks]
+
+    def client_work(self, state: State, task: ClientTask) -> Work:
+        """One client's work, before anything leaves it."""
+        return self.clients.do(state, self.records[self.parts[task.client]], task)
+
+    def rehearsal(self) -> "Play":
+        """The same federation with a meter and clients of its own: playing it leaves no trace in this one."""
+        meter = Meter()
+        clients = Clients(self.functional, self.federation, self.mechanism, meter)
+        return replace(self, clients=clients, meter=meter)
 
     def finish(self, state: dict[str, Tensor], cohort: Cohort, works: list[Work]) -> tuple[dict[str, Tensor], RoundLog]:
         """Send, combine and step.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditor.core.seeds import derive_seed
 from auditor.learning.functional import FunctionalModel
-from auditor.learning.local import batch_order, optimiser_of
+from auditor.learning.local import Trained, batch_order, optimiser_of, with_proximal
 from auditor.learning.randomness import seeded
 from auditor.observations.model import LocalTraining, State
 from auditor.observations.records import Records
@@ -21,20 +21,12 @@ from auditor.simulation.meter import Meter, total_norm
 _CLIP_RATE = 0.2
 """Step size of adaptive clipping (Andrew et al., 2021, section 3)."""
 _RANGE = 1e4
-_CHUNK_VALUES = 2**27
+CHUNK_VALUES = 2**27
 """Per-record gradients in memory at once: half a GiB of single precision."""
 
 
 Weights = list[Any]
 """Parameters; Opacus hangs ``grad_sample`` and ``summed_grad`` on them, which their type does not know."""
-
-
-class PrivateResult(NamedTuple):
-    """A client's state after DP-SGD, its last private gradient, and the mean loss of each step that had records."""
-
-    state: dict[str, Tensor]
-    gradient: dict[str, Tensor]
-    losses: Tensor
 
 
 def private_batches(n: int, recipe: LocalTraining, sampling: str | None, seed: int) -> list[Tensor]:
@@ -83,7 +75,7 @@ class PrivateSteps:
         batches: Sequence[Tensor],
         client: int,
         seed: int,
-    ) -> PrivateResult:
+    ) -> Trained:
         """One private step for each of ``batches``, empty ones included: their noise is added all the same."""
         module = self._model.load(state, training=True)
         named = dict(module.named_parameters())
@@ -99,15 +91,16 @@ class PrivateSteps:
                 losses += found.losses
                 gradient = found.gradient
                 held = [weight.detach() for weight in weights]
-                pulled = _pulled(gradient, held, start, recipe.proximal)
+                # The pull towards the received model depends on no record, so it comes after the noise.
+                pulled = with_proximal(gradient, held, start, recipe.proximal)
                 stepped = optimiser.step(held, pulled, memory)
                 memory = stepped.memory
                 _assign(weights, stepped.parameters)
         self._norms[client] = float(private.max_grad_norm)
-        return PrivateResult(
+        return Trained(
             self._model.snapshot(),
-            dict(zip(self._model.trainable, gradient, strict=True)),
             torch.stack(losses) if losses else start[0].new_zeros(0),
+            dict(zip(self._model.trainable, gradient, strict=True)),
         )
 
     def _optimizer(self, weights: Weights, expected: int, client: int, seed: int) -> DPOptimizer:
@@ -168,7 +161,7 @@ class PrivateSteps:
             # One zero gradient: the sum stays zero, and Opacus' optimisers all accept it.
             _clip(private, weights, [torch.zeros_like(weight).unsqueeze(0) for weight in weights])
             return []
-        size = max(1, _CHUNK_VALUES // sum(weight.numel() for weight in weights))
+        size = max(1, CHUNK_VALUES // sum(weight.numel() for weight in weights))
         state = {**dict(self._model.module.named_parameters()), **dict(self._model.module.named_buffers())}
         losses = []
         for start in range(0, len(batch), size):
@@ -199,15 +192,6 @@ def _clip(private: DPOptimizer, weights: Weights, rows: list[Tensor]) -> None:
     for weight, row in zip(weights, rows, strict=True):
         weight.grad_sample = row
     private.clip_and_accumulate()
-
-
-def _pulled(
-    gradient: tuple[Tensor, ...], held: list[Tensor], start: list[Tensor], proximal: float
-) -> tuple[Tensor, ...]:
-    # The pull towards the received model depends on no record, so it is added after the noise.
-    if not proximal:
-        return gradient
-    return tuple(g + proximal * (h - s) for g, h, s in zip(gradient, held, start, strict=True))
 
 
 def _assign(weights: Weights, values: tuple[Tensor, ...]) -> None:

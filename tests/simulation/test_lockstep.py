@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from auditor.learning.choice import Choice
-from auditor.learning.errors import Diverged
+from auditor.learning.errors import Diverged, LearningError
 from auditor.learning.many import TOLERANCE
 from auditor.observations.records import Records
 from auditor.simulation.lockstep import TrainedFederations, train_federations
@@ -51,11 +51,48 @@ def test_client_level_noise_is_the_same_noise(mechanism: str) -> None:
     assert all(each.mechanism.noise_values > 0 for each in found.results)
 
 
-@pytest.mark.parametrize(("setting", "mechanism"), [({"algorithm": "fedsgd"}, "none"), ({}, "dp_sgd")])
-def test_what_cannot_be_stacked_is_serial_with_its_reason(setting: dict[str, object], mechanism: str) -> None:
-    found = _both(federation(**setting), privacy(mechanism), linear_model(), separable(60), "auto")
-    assert found.choice.how == "serial"
-    assert "one client at a time" in found.choice.reason
+@pytest.mark.parametrize("algorithm", ["fedsgd", "fedavg", "fedprox"])
+@pytest.mark.parametrize("kind", ["flat", "per_layer"])
+@pytest.mark.parametrize("sampling", ["poisson", "shuffled", "full"])
+def test_dp_sgd_in_a_stack_equals_opacus(algorithm: str, kind: str, sampling: str) -> None:
+    """Clipping, noise and denominators of the stack against Opacus' optimisers, empty Poisson batches included."""
+    local = {"epochs": 2, "batch_size": 2, "learning_rate": 0.1, "proximal": 0.2 if algorithm == "fedprox" else 0.0}
+    declared = privacy("dp_sgd", clipping={"norm": 0.3, "kind": kind}, sampling=sampling)
+    found = _both(federation(algorithm=algorithm, local=local), declared, shared(mlp, (6,)), separable(60), "stacked")
+    assert found.choice.how == "stacked"
+    for each, subset, seed in zip(found.results, SUBSETS, SEEDS, strict=True):
+        setting = federation(algorithm=algorithm, local=local)
+        alone = train_federation(setting, declared, shared(mlp, (6,)), separable(60)[subset], seed=seed).mechanism
+        assert each.mechanism.noise_std == pytest.approx(alone.noise_std, rel=1e-4)
+        assert each.mechanism.noise_values == alone.noise_values
+        assert each.mechanism.clipped_norm == pytest.approx(alone.clipped_norm, rel=1e-4)
+        assert each.mechanism.clipped_norm is not None
+        assert each.mechanism.clipped_norm <= 0.3
+
+
+def test_fedsgd_gradients_in_a_stack() -> None:
+    found = _both(federation(algorithm="fedsgd"), privacy(), shared(mlp, (6,)), separable(60), "stacked")
+    assert found.choice.how == "stacked"
+
+
+def test_the_timing_probe_leaves_no_trace_in_what_is_measured() -> None:
+    found = _both(federation(), privacy("dp_sgd"), linear_model(), separable(60), "auto")
+    assert "times as fast as serial" in found.choice.reason
+    alone = train_federation(federation(), privacy("dp_sgd"), linear_model(), separable(60)[SUBSETS[0]], seed=SEEDS[0])
+    assert found.results[0].mechanism.noise_values == alone.mechanism.noise_values
+
+
+def test_adaptive_clipping_is_serial_with_its_reason() -> None:
+    declared = privacy("dp_sgd", clipping={"norm": 0.3, "kind": "adaptive"})
+    for how in ("auto", "stacked"):
+        found = _both(federation(), declared, linear_model(), separable(60), how)
+        assert how == "stacked" or "a norm of its own" in found.choice.reason
+
+
+def test_record_level_clipping_with_batch_norm_is_refused() -> None:
+    model = shared(BatchNormNet, (6,))
+    with pytest.raises(LearningError, match="BatchNorm in train mode mixes"):
+        train_federations(federation(), privacy("dp_sgd"), model, separable(60), SUBSETS, seeds=SEEDS, how="stacked")
 
 
 @pytest.mark.parametrize("batch_norm", ["train", "frozen"])

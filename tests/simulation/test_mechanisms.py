@@ -112,7 +112,7 @@ def test_chunks_of_per_record_gradients_sum_to_the_whole(monkeypatch: pytest.Mon
     whole, parts = (PrivateSteps(model, mechanism_of(federation(), declared), Meter()) for _ in range(2))
     arguments = {"batches": [torch.arange(10)], "client": 0, "seed": 0}
     one = whole.train(model.initial_state(0), separable(10), recipe(), **arguments)  # type: ignore[arg-type]
-    monkeypatch.setattr("auditor.simulation.private_steps._CHUNK_VALUES", 3 * 21)
+    monkeypatch.setattr("auditor.simulation.private_steps.CHUNK_VALUES", 3 * 21)
     two = parts.train(model.initial_state(0), separable(10), recipe(), **arguments)  # type: ignore[arg-type]
     torch.testing.assert_close(flat(one.gradient), flat(two.gradient))
 
