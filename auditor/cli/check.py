@@ -42,24 +42,33 @@ def check(
 
 
 def _scenarios(document: "AuditDocument") -> list[str]:
-    """Names of the scenarios; every one that cannot be read is a problem with its place.
+    """Names of the scenarios; scenarios, attacks and parameters that do not exist are problems with their place.
 
     Raises:
         SettingsError: All of them at once.
     """
+    from auditor.attacks.registry import available
     from auditor.config.load import load_scenario
+    from auditor.engine.selection import attack_parameters, chosen_attacks
 
     names: list[str] = []
     problems: list[str] = []
+    installed = available()
     for index, name in enumerate(document.settings.scenarios):
         try:
-            names.append(load_scenario(name, relative_to=document.folder).name)
+            scenario = load_scenario(name, relative_to=document.folder)
+            names.append(scenario.name)
+            chosen_attacks(document, scenario, installed)
         except SettingsError as error:
             problems += error.problems
         except AuditorError as error:
             problems.append(f"{document.where(f'scenarios.{index}')}: {error}")
+    try:
+        attack_parameters(document, installed)
+    except SettingsError as error:
+        problems += error.problems
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(list(dict.fromkeys(problems)))
     return names
 
 

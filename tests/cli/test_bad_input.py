@@ -86,6 +86,14 @@ def test_scenarios_that_are_not_there(auditor: Run, good: Path) -> None:
     assert "scenarios: there is no scenario 'outsider'." in ran.err
 
 
+def test_attacks_and_parameters_that_are_not_there(auditor: Run, good: Path) -> None:
+    more = "attacks: [membership/lyra]\nparameters: {inversion/gradient-matching: {iteration: 3}}\n"
+    good.write_text(good.read_text() + more)
+    ran = auditor("check", good)
+    refused(ran, "attacks: there is no attack 'membership/lyra'; did you mean 'membership/lira'?")
+    assert "parameters.inversion/gradient-matching.iteration: not a parameter; did you mean 'iterations'?" in ran.err
+
+
 def test_model_that_does_not_accept_the_data(auditor: Run, good: Path) -> None:
     (good.parent / "target.py").write_text("from torch import nn\ndef build():\n    return nn.Linear(7, 4)\n")
     ran = auditor("check", good)
