@@ -5,10 +5,12 @@ from pathlib import Path
 
 from auditor.core.errors import AuditorError
 from auditor.report.html import page
+from auditor.report.leakcheck import read_fingerprints, refuse_leaks
 from auditor.report.load import Evidence, load_evidence
 from auditor.report.pdf import write_pdf
 from auditor.report.wording import page_overclaims, refuse_overclaims
 from auditor.store.atomic import make_folder, write_atomic
+from auditor.store.fingerprints import Fingerprints
 
 FORMATS = ("html", "pdf")
 
@@ -20,20 +22,24 @@ def render(run_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
         The files that were written, the report first.
 
     Raises:
-        AuditorError: for an unknown format, or a run that cannot be read or written.
+        AuditorError: for an unknown format, a run that cannot be read or written, a sentence that claims too much,
+            or a file that shows something of the user's data; nothing is written then.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise AuditorError(f"{unknown[0]!r} is not a format.", remedy=f"Choose from {', '.join(FORMATS)}.")
     evidence = load_evidence(run_dir)
-    files = {f"report.{name}": _rendered(evidence, name) for name in dict.fromkeys(formats)}
+    known = read_fingerprints(run_dir)
+    files = {f"report.{name}": _rendered(evidence, name, known) for name in dict.fromkeys(formats)}
     files["evidence.json"] = evidence.raw
+    refuse_leaks(files, known)
     return [_write(run_dir / "release", name, data) for name, data in files.items()]
 
 
-def _rendered(evidence: Evidence, name: str) -> bytes:
+def _rendered(evidence: Evidence, name: str, known: Fingerprints | None) -> bytes:
     markup = page(evidence, printed=name == "pdf")
     refuse_overclaims(page_overclaims(markup), f"report.{name}")
+    refuse_leaks({"report.html": markup.encode("utf-8")}, known)
     return write_pdf(markup, evidence) if name == "pdf" else markup.encode("utf-8")
 
 
