@@ -11,14 +11,15 @@ def control_finding(outcome: Outcome) -> Finding:
     """``within`` where the control came out as it must, ``failed`` where the test cannot be relied on."""
     positive = is_positive_control(outcome)
     answer = shows_power if positive else is_clean
+    name = f"{outcome.key}:control"
     answers = [(m, good) for m in outcome.measurements if (good := answer(m)) is not None]
     if not answers:
         judgement = Judgement(FindingStatus.INCONCLUSIVE, f"{_name(positive)}: gave no figure that could be used")
-        return measured_finding(outcome, most_prominent(outcome), judgement, limit=None, advice="")
+        return measured_finding(outcome, most_prominent(outcome), judgement, limit=None, name=name)
     measurement, good = (max if positive else min)(answers, key=lambda pair: pair[1])
     judgement = Judgement(FindingStatus.WITHIN if good else FindingStatus.FAILED, _because(positive, good))
     advice = "" if good else _ADVICE[positive]
-    return measured_finding(outcome, measurement, judgement, limit=None, advice=advice)
+    return measured_finding(outcome, measurement, judgement, limit=None, advice=advice, name=name)
 
 
 _ADVICE = {

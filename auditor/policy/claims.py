@@ -134,7 +134,8 @@ def _shares(results: Results, scenarios: set[str]) -> dict[str, tuple[float, flo
 
 def _of(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> list[Finding]:
     keys = {outcome.key for outcome in outcomes}
-    return [finding for finding in findings if finding.outcome in keys]
+    controls = {f"{key}:control" for key in keys}
+    return [f for f in findings if f.outcome in keys and not f.id.startswith(tuple(controls))]
 
 
 def _claim(name: str, kind: str, words: str, findings: Sequence[Finding]) -> Claim:

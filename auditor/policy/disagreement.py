@@ -90,7 +90,7 @@ def _finding(outcome: Outcome, measurement: Measurement, cap: CapPoint) -> Findi
     )
     return Finding(
         id=f"accounting:disagreement:{outcome.key}:{measurement.key}",
-        outcome=outcome.key,
+        outcome="accounting",
         status=FindingStatus.EXCEEDS,
         metric=measurement.key,
         value=measurement.value,

@@ -10,12 +10,19 @@ _HEADLINES = ("tpr_at_fpr", "recovered_share", "label_accuracy", "answer_accurac
 
 
 def measured_finding(
-    outcome: Outcome, measurement: Measurement, judgement: Judgement, *, limit: float | None, advice: str, key: str = ""
+    outcome: Outcome,
+    measurement: Measurement,
+    judgement: Judgement,
+    *,
+    limit: float | None,
+    advice: str = "",
+    key: str = "",
+    name: str = "",
 ) -> Finding:
     """A finding about one measurement, with its sentence."""
     interval = measurement.interval
     return Finding(
-        id=f"{outcome.key}:{key or measurement.key}",
+        id=f"{name or outcome.key}:{key or measurement.key}",
         outcome=outcome.key,
         status=judgement.status,
         metric=key or measurement.key,

@@ -112,7 +112,7 @@ def test_every_outcome_yields_a_finding():
 
 
 def test_a_clean_negative_control_is_within_and_a_dirty_one_is_a_failed_test():
-    limit = "released-model:membership/lira@initial:tpr_at_fpr[fpr=0.01]"
+    limit = "released-model:membership/lira@initial:control:tpr_at_fpr[fpr=0.01]"
     clean = findings(outcome(measurement(0.01, 0.005, 0.02), state=ModelState.INITIAL))[limit]
     assert clean.status == FindingStatus.WITHIN
     dirty = findings(outcome(measurement(0.2, 0.15, 0.25), state=ModelState.INITIAL))[limit]
@@ -146,10 +146,14 @@ SHARE = "honest-server:inversion/gradient-matching@trained:recovered_share"
 
 
 def test_a_positive_control_says_whether_the_attack_works_at_all():
-    works = findings(control(1.0, 0.63, 1.0))["single-record:inversion/gradient-matching@trained:recovered_share"]
+    works = findings(control(1.0, 0.63, 1.0))[
+        "single-record:inversion/gradient-matching@trained:control:recovered_share"
+    ]
     assert works.status == FindingStatus.WITHIN
     assert "Positive control: the attack works" in works.sentence
-    broken = findings(control(0.0, 0.0, 0.37))["single-record:inversion/gradient-matching@trained:recovered_share"]
+    broken = findings(control(0.0, 0.0, 0.37))[
+        "single-record:inversion/gradient-matching@trained:control:recovered_share"
+    ]
     assert broken.status == FindingStatus.FAILED
     assert "parameters" in broken.advice
 
@@ -219,3 +223,12 @@ def test_many_comparisons_are_a_limit_of_the_run():
     assert len(two.limits) == 1
     assert two.limits[0].startswith("2 figures were compared")
     assert judged(two).limits == two.limits
+
+
+def test_a_control_beside_its_test_stays_apart():
+    test, beside = outcome(measurement(0.02, 0.01, 0.03)), outcome(measurement(0.2, 0.15, 0.25), control="negative")
+    run = judged(results(test, beside))
+    assert len({f.id for f in run.findings}) == len(run.findings)
+    claim = next(c for c in run.claims if c.id == "measured:membership")
+    assert claim.supports is None, "the control was not clean"
+    assert claim.evidence == (KEY,)
