@@ -9,7 +9,7 @@ from auditor.core.results import Results
 from auditor.policy import keys
 from auditor.policy.cap import why_unverified
 from auditor.policy.epsilon import bracket
-from auditor.policy.words import one_in, percent, sentence
+from auditor.policy.words import number, one_in, percent, sentence
 
 
 def bound_claims(results: Results, findings: Sequence[Finding]) -> tuple[Claim, ...]:
@@ -37,7 +37,9 @@ def _strength(results: Results, findings: Sequence[Finding]) -> tuple[bool | Non
     """Supports only where the bound itself, verified, keeps membership at every limit that was fixed for it."""
     epsilon = results.accounting.epsilon
     if any(f.id == "accounting:claimed_epsilon" and f.status == FindingStatus.EXCEEDS for f in findings):
-        return False, "The claimed epsilon is smaller than these settings give."
+        given = bracket(epsilon) if epsilon else "unknown"
+        claimed = number(results.accounting.claimed_epsilon or 0.0)
+        return False, f"The claimed epsilon of {claimed} is smaller than what these settings give: {given}."
     if epsilon is None:
         return None, sentence(f"Epsilon was not recomputed: {results.accounting.reason or 'no reason was recorded'}")
     if math.isinf(epsilon.upper):
