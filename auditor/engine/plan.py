@@ -135,18 +135,18 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
     grants: dict[str, EffectiveGrants] = {}
     rows: list[PlannedAttack] = []
 
-    def add(scenario: Scenario, names: Sequence[str]) -> None:
+    def plan(scenario: Scenario, names: Sequence[str]) -> list[PlannedAttack]:
         planner = _planner(document, target, scenario, speed=speed, installed=installed, parameters=parameters)
         found = effective_grants(scenario.grants, planner.federation, scenario.privacy_of(settings.privacy))
         grants[scenario.name] = found
-        rows.extend(row for name in names for row in planner.rows(scenario, name, found))
+        return [row for name in names for row in planner.rows(scenario, name, found)]
 
     for scenario in scenarios:
-        add(scenario, chosen_attacks(document, scenario, installed))
-    if names := _to_control(rows, installed, scenarios):
-        control = load_scenario(CONTROL, relative_to=document.folder)
+        rows += plan(scenario, chosen_attacks(document, scenario, installed))
+    control = load_scenario(CONTROL, relative_to=document.folder)
+    if control.name not in grants and (controls := [r for r in plan(control, _to_control(rows, installed)) if r.runs]):
         scenarios = (*scenarios, control)
-        add(control, names)
+        rows += controls
     used = {row.attack: parameters[row.attack] for row in rows if row.attack in parameters}
     training = speed.training_seconds(settings.federation, shape=target.model.shape)
     return Plan(
@@ -176,14 +176,10 @@ def _planner(
     return _Planner(document.settings.budget, federation, shape, speed, installed, parameters)
 
 
-def _to_control(
-    rows: Sequence[PlannedAttack], installed: Mapping[str, AttackEntry], scenarios: Sequence[Scenario]
-) -> list[str]:
-    """Reconstruction attacks that run, unless the control is there already."""
-    if any(scenario.name == CONTROL for scenario in scenarios):
-        return []
-    running = dict.fromkeys(row.attack for row in rows if row.runs and row.view in _UPDATES)
-    return [name for name in running if (a := installed[name].attack) and a.attack_class == "reconstruction"]
+def _to_control(rows: Sequence[PlannedAttack], installed: Mapping[str, AttackEntry]) -> list[str]:
+    """Planned attacks that rebuild records; where one does not run, the control shows whether size protects."""
+    known = [(name, installed[name].attack) for name in dict.fromkeys(row.attack for row in rows) if name in installed]
+    return [name for name, attack in known if attack is not None and attack.attack_class == "reconstruction"]
 
 
 @dataclass(frozen=True)
