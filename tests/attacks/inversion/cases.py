@@ -11,7 +11,7 @@ from auditor.attacks.base import Knowledge
 from auditor.core.shape import Modality, TargetShape, Task
 from auditor.learning.functional import FunctionalModel
 from auditor.learning.local import local_training
-from auditor.learning.losses import cross_entropy, mean_squared_error
+from auditor.learning.losses import cross_entropy, language_model, mean_squared_error
 from auditor.observations.model import LocalTraining, Preprocessing, Privatisation, SharedModel
 from auditor.observations.records import Records
 from auditor.observations.released import ClientUpdate
@@ -150,3 +150,56 @@ def psnr(found: Tensor, truth: Tensor) -> Tensor:
     std = torch.tensor(CIFAR_STD).reshape(3, 1, 1)
     error = ((found - truth) * std).square().flatten(1).mean(1)
     return -10 * error.clamp_min(1e-12).log10()
+
+
+class Decoder(nn.Module):
+    """A GPT-2-like decoder with pre-norm blocks, learned positions and separate query, key, value layers."""
+
+    def __init__(self, vocabulary: int, width: int, depth: int, *, heads: int = 4, longest: int = 64) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(longest, width)
+        self.blocks = nn.ModuleList([Block(width, heads) for _ in range(depth)])
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, vocabulary, bias=False)
+        for embedding in (self.tokens, self.positions):
+            nn.init.normal_(embedding.weight, std=0.02)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        hidden = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1]))
+        for block in self.blocks:
+            hidden = block(hidden)
+        return self.head(self.norm(hidden))
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.out = nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        normed = self.before(hidden)
+        q, k, v = (
+            part(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value)
+        )
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        hidden = hidden + self.out(mixed.transpose(1, 2).flatten(2))
+        return hidden + self.down(nn.functional.gelu(self.up(self.after(hidden))))
+
+
+def decoder_model(vocabulary: int, width: int, depth: int, *, tokens: int, records: int = 1) -> SharedModel:
+    """A language model for the text attacks."""
+
+    def build() -> nn.Module:
+        return Decoder(vocabulary, width, depth)
+
+    shape = TargetShape(
+        modality=Modality.TEXT, task=Task.LANGUAGE_MODEL, classes=vocabulary, input_shape=(tokens,), parameters=1,
+        traits=frozenset({"attention", "embedding"}), members=1, nonmembers=1, population=1,
+        records_per_client=records, records_per_update=records, local_steps=1, aggregated_clients=1,
+    )  # fmt: skip
+    return SharedModel(build, language_model, shape, Preprocessing(vocabulary=vocabulary))
