@@ -3,17 +3,17 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.accounting import libraries
 from auditor.accounting.bracket import Bracket, LossEngine
 from auditor.accounting.closed_forms import gaussian_epsilon
 from auditor.accounting.crosscheck import Verdict, crosscheck
 from auditor.accounting.discrete import discrete_gaussian_rho, renyi_epsilon, skellam_curve
-from auditor.accounting.participants import Rounds, rounds
 from auditor.accounting.reduce import Reduction, assumptions, effective, reduce
 from auditor.accounting.saddle import Event
-from auditor.accounting.spec import Adjacency, Noise, PrivacySpec, Refused
+from auditor.accounting.spec import Adjacency, Noise, PrivacySpec
+from auditor.accounting.tilted import Seen
 from auditor.core.privacy import Agreement, EngineValue, EpsilonEstimate
 
 OWN = "tilted FFT"
@@ -52,9 +52,8 @@ def account(spec: PrivacySpec, effort: Effort | None = None) -> EpsilonEstimate:
         return _infinite(spec, time.perf_counter() - began)
     if spec.noise in (Noise.DISCRETE_GAUSSIAN, Noise.SKELLAM):
         return _renyi_only(spec, began)
-    most = rounds(_rounds(spec), spec.seen_rate, spec.delta)
-    reduction = reduce(_with_rounds(spec, most.most))
-    bracket = epsilon_bracket(reduction, spec, most, effort)
+    reduction = reduce(spec)
+    bracket = epsilon_bracket(reduction, spec, effort)
     engines = (_own(bracket, reduction), *_ask(reduction, spec, bracket, effort))
     verdict = _verdict(reduction, spec, bracket, engines)
     lower = min(bracket.lower, verdict.upper)
@@ -66,7 +65,7 @@ def account(spec: PrivacySpec, effort: Effort | None = None) -> EpsilonEstimate:
         unit=spec.unit.value,
         adjacency=spec.adjacency.value,
         sampler=spec.sampler.value,
-        exactness="exact" if reduction.exact and spec.seen_rate >= 1 else "bound",
+        exactness="exact" if reduction.exact else "bound",
         agreement=verdict.agreement,
         engines=engines,
         assumptions=(*assumptions(spec), *reduction.assumptions),
@@ -75,67 +74,44 @@ def account(spec: PrivacySpec, effort: Effort | None = None) -> EpsilonEstimate:
     )
 
 
-def epsilon_bracket(reduction: Reduction, spec: PrivacySpec, most: Rounds, effort: Effort) -> Bracket:
+def epsilon_bracket(reduction: Reduction, spec: PrivacySpec, effort: Effort) -> Bracket:
     """Lower and upper epsilon of a reduction, over both directions where they differ."""
-    delta = spec.delta - most.missed
-    if reduction.exact and reduction.mu_upper is not None and spec.seen_rate >= 1:
-        value = gaussian_epsilon(reduction.mu_upper, delta)
-        return Bracket(value * (1 - 1e-12), value * (1 + 1e-12))
-    both = spec.change is not Adjacency.REPLACE_ONE
-    upper = (
-        Bracket(0.0, gaussian_epsilon(reduction.mu_upper, delta) * (1 + 1e-12))
-        if reduction.mu_upper is not None
-        else both_ways(reduction.upper, delta, effort, both=both)
-    )
-    if reduction.exact and spec.seen_rate >= 1:
+    if reduction.mu_upper is not None:
+        value = gaussian_epsilon(reduction.mu_upper, spec.delta)
+        upper = Bracket(value * (1 - 1e-12), value * (1 + 1e-12))
+    else:
+        upper = both_ways(reduction.upper, reduction.seen, spec, effort)
+    if reduction.exact:
         return upper
-    lower = _lower(reduction, spec, most, effort, both=both)
-    return Bracket(min(lower, upper.upper), upper.upper, upper.step, upper.points, upper.reason, upper.seconds)
+    return replace(upper, lower=min(_lower(reduction, spec, effort), upper.upper))
 
 
-def both_ways(events: Sequence[Event], delta: float, effort: Effort, *, both: bool) -> Bracket:
+def both_ways(events: Sequence[Event], seen: Seen, spec: PrivacySpec, effort: Effort) -> Bracket:
     """The larger of 'removed' and 'added'; the smaller one is computed no finer than needed to know that it is."""
-    first = LossEngine(events, precision=effort.precision, seconds=effort.seconds).epsilon(delta)
-    if not both or all(event.pair.symmetric for event in events):
+
+    def bracket(precision: float, *, mirrored: bool, seconds: float = effort.seconds) -> Bracket:
+        engine = LossEngine(events, mirrored=mirrored, precision=precision, seconds=seconds, seen=seen)
+        return engine.epsilon(spec.delta)
+
+    first = bracket(effort.precision, mirrored=False)
+    if spec.change is Adjacency.REPLACE_ONE or all(event.pair.symmetric for event in events):
         return first
-    other = LossEngine(events, mirrored=True, precision=2e-2, seconds=effort.seconds / 4).epsilon(delta)
+    other = bracket(2e-2, mirrored=True, seconds=effort.seconds / 4)
     if other.upper > first.lower:
-        other = LossEngine(events, mirrored=True, precision=effort.precision, seconds=effort.seconds).epsilon(delta)
-    return Bracket(
-        max(first.lower, other.lower),
-        max(first.upper, other.upper),
-        first.step,
-        max(first.points, other.points),
-        first.reason if first.upper >= other.upper else other.reason,
-        first.seconds + other.seconds,
+        other = bracket(effort.precision, mirrored=True)
+    larger = first if first.upper >= other.upper else other
+    return replace(
+        larger,
+        lower=max(first.lower, other.lower),
+        upper=max(first.upper, other.upper),
+        seconds=first.seconds + other.seconds,
     )
 
 
-def _lower(reduction: Reduction, spec: PrivacySpec, most: Rounds, effort: Effort, *, both: bool) -> float:
-    if most.least == 0:
-        return 0.0
-    if spec.seen_rate < 1:
-        reduction = reduce(_with_rounds(spec, most.least))
-    delta = min(spec.delta / most.reached, 1 - 1e-9)
+def _lower(reduction: Reduction, spec: PrivacySpec, effort: Effort) -> float:
     if reduction.mu_lower is not None:
-        return gaussian_epsilon(reduction.mu_lower, delta) * (1 - 1e-12)
-    if not reduction.lower:
-        return 0.0
-    return both_ways(reduction.lower, delta, effort, both=both).lower
-
-
-def _rounds(spec: PrivacySpec) -> int:
-    return spec.steps // spec.steps_per_round if spec.seen_rate < 1 else spec.steps
-
-
-def _with_rounds(spec: PrivacySpec, count: int) -> PrivacySpec:
-    """The specification with only ``count`` rounds; phases are alike where participation is random."""
-    if spec.seen_rate >= 1:
-        return spec
-    if len(spec.phases) > 1:
-        raise Refused("Random public participation is accounted for one phase only.")
-    phase = spec.phases[0].model_copy(update={"steps": max(1, count * spec.steps_per_round)})
-    return spec.model_copy(update={"phases": (phase,)})
+        return gaussian_epsilon(reduction.mu_lower, spec.delta) * (1 - 1e-12)
+    return both_ways(reduction.lower, reduction.seen, spec, effort).lower if reduction.lower else 0.0
 
 
 def _own(bracket: Bracket, reduction: Reduction) -> EngineValue:
@@ -153,24 +129,31 @@ def _own(bracket: Bracket, reduction: Reduction) -> EngineValue:
 
 
 def _ask(reduction: Reduction, spec: PrivacySpec, bracket: Bracket, effort: Effort) -> tuple[EngineValue, ...]:
-    if not reduction.library or not effort.libraries or spec.seen_rate < 1 or not math.isfinite(bracket.upper):
+    if not reduction.library or not effort.libraries or not math.isfinite(bracket.upper):
         return ()
+    plain = all(phase.rate >= 1 for phase in reduction.library)
     question = libraries.Question(
-        reduction.library, spec.change, spec.delta, bracket.upper, bracket.step, effort.points
+        reduction.library,
+        Adjacency.ADD_OR_REMOVE if plain else spec.change,
+        spec.delta,
+        bracket.upper,
+        bracket.step,
+        effort.points,
+        reduction.seen,
     )
     return libraries.ask_all(question)
 
 
 def _verdict(reduction: Reduction, spec: PrivacySpec, bracket: Bracket, engines: tuple[EngineValue, ...]) -> Verdict:
     checked = crosscheck(bracket, engines[1:], spec.delta)
-    if not (reduction.exact and spec.seen_rate >= 1) and checked.agreement is not Agreement.DISPUTED:
+    if not reduction.exact and checked.agreement is not Agreement.DISPUTED:
         return checked._replace(agreement=Agreement.BOUND_ONLY)
     return checked
 
 
 def _estimate(reduction: Reduction, spec: PrivacySpec, lower: float, upper: float) -> float:
     """The middle of a numerical bracket; the bound itself where the truth may be anywhere below it."""
-    return 0.5 * (lower + upper) if reduction.exact and spec.seen_rate >= 1 and math.isfinite(upper) else upper
+    return 0.5 * (lower + upper) if reduction.exact and math.isfinite(upper) else upper
 
 
 def _infinite(spec: PrivacySpec, seconds: float) -> EpsilonEstimate:

@@ -1,9 +1,9 @@
 """Array types of the accounting."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float64]
-Complexes: TypeAlias = NDArray[np.complex128]
+Floats: TypeAlias = NDArray[np.floating[Any]]
+Complexes: TypeAlias = NDArray[np.complexfloating[Any, Any]]

@@ -13,7 +13,7 @@ import numpy as np
 
 from auditor.accounting.discretise import Bounds, discretise
 from auditor.accounting.saddle import Aim, Coarse, Event, aim, aim_at, aim_near, aim_shy, coarse
-from auditor.accounting.tilted import EXTENDED, Composed, Step, compose
+from auditor.accounting.tilted import ALWAYS, EXTENDED, Composed, Seen, Step, compose
 
 LARGEST_GRID = 1 << 22
 _SLACK = 1e-9
@@ -53,6 +53,7 @@ class LossEngine:
         precision: Width of the bracket aimed at, relative to epsilon.
         largest: Most grid points.
         seconds: No finer grid is begun after half of this time.
+        seen: Public participation: the events are those of one round.
     """
 
     events: Sequence[Event]
@@ -60,17 +61,18 @@ class LossEngine:
     precision: float = 1e-4
     largest: int = LARGEST_GRID
     seconds: float = 4.0
+    seen: Seen = ALWAYS
 
     @property
     def turns(self) -> int:
         """Steps in all."""
-        return sum(event.count for event in self.events)
+        return self.seen.rounds * sum(event.times for event in self.events)
 
     def epsilon(self, delta: float) -> Bracket:
         """Bracket of epsilon at ``delta``."""
         began = time.perf_counter()
         tail = 1e-7 * delta / self.turns
-        picture = coarse(self.events, tail=tail, mirrored=self.mirrored)
+        picture = coarse(self.events, tail=tail, mirrored=self.mirrored, seen=self.seen)
         target = aim(picture, delta, slack=_SLACK)
         best = Bracket(0.0, float("inf"), reason="no grid was tried")
         plan = _Plan(target, self._width(target.tilt, max(abs(target.epsilon), 1e-12) * self.precision))
@@ -82,7 +84,7 @@ class LossEngine:
             if best.width <= wanted or (capped and not found.noisy):
                 break
             spent = time.perf_counter() - began
-            if best.width <= 0.5 * _allowed(best.upper) and spent > 0.2 * self.seconds or spent > 0.5 * self.seconds:
+            if (best.width <= 0.5 * _allowed(best.upper) and spent > 0.2 * self.seconds) or spent > 0.5 * self.seconds:
                 break
             plan = self._better(plan, step, found, picture, delta, wanted / best.width)
         seconds = time.perf_counter() - began
@@ -109,7 +111,7 @@ class LossEngine:
     def upper_loss(self, delta: float, tilts: Sequence[float]) -> list[Composed]:
         """Dominating composed losses at several tilts, on the grid that ``delta`` needs."""
         tail = 1e-7 * delta / self.turns
-        picture = coarse(self.events, tail=tail, mirrored=self.mirrored)
+        picture = coarse(self.events, tail=tail, mirrored=self.mirrored, seen=self.seen)
         target = aim(picture, delta, slack=_SLACK)
         found = []
         for tilt in tilts:
@@ -117,8 +119,8 @@ class LossEngine:
             width = self._width(target.tilt, max(abs(target.epsilon), 1e-9) * self.precision)
             step, _ = self._fitted(_Plan(around, width), tail)
             parts = self._bounds(step, tail, -np.inf)
-            steps = [Step(part.upper, event.count) for part, event in zip(parts, self.events, strict=True)]
-            found.append(compose(steps, tilt, around.window, chernoff=around.chernoff))
+            steps = [Step(part.upper, event.times) for part, event in zip(parts, self.events, strict=True)]
+            found.append(compose(steps, tilt, around.window, chernoff=around.chernoff, seen=self.seen))
         return found
 
     def _width(self, slope: float, wanted: float) -> float:
@@ -137,8 +139,9 @@ class LossEngine:
         return max(step, smallest), step < smallest
 
     def _bounds(self, step: float, tail: float, floor: float) -> list[Bounds]:
+        parts = None if self.seen == ALWAYS else sum(event.times for event in self.events)
         made = {
-            pair: discretise(pair, step, tail=tail, mirrored=self.mirrored, floor=floor)
+            pair: discretise(pair, step, tail=tail, mirrored=self.mirrored, floor=floor, parts=parts)
             for pair in {event.pair for event in self.events}
         }
         return [made[event.pair] for event in self.events]
@@ -147,11 +150,11 @@ class LossEngine:
         """Bracket on one grid."""
         target = plan.aim
         parts = self._bounds(step, tail, target.floor)
-        counts = [event.count for event in self.events]
+        counts = [event.times for event in self.events]
         uppers = [Step(part.upper, count) for part, count in zip(parts, counts, strict=True)]
         lowers = [Step(part.lower, count) for part, count in zip(parts, counts, strict=True)]
         above, below = (
-            compose(steps, target.tilt, target.window, chernoff=target.chernoff, extended=plan.extended)
+            compose(steps, target.tilt, target.window, chernoff=target.chernoff, extended=plan.extended, seen=self.seen)
             for steps in (uppers, lowers)
         )
         upper = _crossing(above, delta, upper=True)

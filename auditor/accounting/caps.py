@@ -17,8 +17,7 @@ from auditor.accounting.account import Effort
 from auditor.accounting.arrays import Floats
 from auditor.accounting.bracket import LossEngine
 from auditor.accounting.closed_forms import gaussian_log_delta, gaussian_tpr
-from auditor.accounting.participants import rounds
-from auditor.accounting.reduce import Reduction, reduce
+from auditor.accounting.reduce import reduce
 from auditor.accounting.spec import Noise, PrivacySpec
 from auditor.accounting.tilted import Composed
 from auditor.core.privacy import AttackCaps, CapPoint
@@ -66,14 +65,13 @@ class GaussianProfile:
 class GridProfile:
     """Of composed losses at several tilts; each gives a valid cap, the smallest counts."""
 
-    def __init__(self, composed: Sequence[Composed], *, missed: float = 0.0) -> None:
-        self._missed = missed
+    def __init__(self, composed: Sequence[Composed]) -> None:
         self._parts = [_tails(part) for part in composed]
 
     def tpr(self, fpr: float) -> float:
         """Smallest ``delta(eps) + e^eps FPR``."""
         caps = (_envelope(losses, deltas, fpr) for losses, deltas in self._parts)
-        return float(min(1.0, min(caps) + self._missed))
+        return float(min(1.0, min(caps)))
 
     def advantage(self) -> float:
         """Total variation: delta at epsilon zero."""
@@ -86,9 +84,9 @@ class GridProfile:
             place = int(np.searchsorted(losses, epsilon, side="right")) - 1
             if 0 <= place < len(losses) - 1:
                 share = math.expm1(epsilon - losses[place]) / math.expm1(losses[place + 1] - losses[place])
-                best = min(best, float(deltas[place] + share * (deltas[place + 1] - deltas[place])) + self._missed)
+                best = min(best, float(deltas[place] + share * (deltas[place + 1] - deltas[place])))
             elif place >= 0:
-                best = min(best, float(deltas[-1]) + self._missed)
+                best = min(best, float(deltas[-1]))
         return math.log(max(best, 1e-320))
 
 
@@ -120,29 +118,12 @@ def loss_profile(spec: PrivacySpec, effort: Effort | None = None) -> LossProfile
     """
     if spec.noiseless or spec.noise in (Noise.DISCRETE_GAUSSIAN, Noise.SKELLAM):
         return None
-    most = rounds(spec.steps // spec.steps_per_round, spec.seen_rate, spec.delta)
-    reduction = reduce(_capped(spec, most.most))
+    reduction = reduce(spec)
     if reduction.mu_upper is not None:
-        return GaussianProfile(reduction.mu_upper) if most.missed == 0 else _mixed(reduction, most.missed)
-    engine = LossEngine(reduction.upper, precision=(effort or Effort()).precision)
-    return GridProfile(engine.upper_loss(min(spec.delta, 1e-5), _TILTS), missed=most.missed)
-
-
-def _capped(spec: PrivacySpec, count: int) -> PrivacySpec:
-    if spec.seen_rate >= 1:
-        return spec
-    phase = spec.phases[0].model_copy(update={"steps": max(1, count * spec.steps_per_round)})
-    return spec.model_copy(update={"phases": (phase,)})
-
-
-def _mixed(reduction: Reduction, missed: float) -> LossProfile:
-    """A Gaussian profile on a grid, so that the probability of more rounds can be added."""
-    from auditor.accounting.pairs import gaussian
-    from auditor.accounting.saddle import Event
-
-    assert reduction.mu_upper is not None
-    engine = LossEngine([Event(gaussian(1 / reduction.mu_upper), 1)])
-    return GridProfile(engine.upper_loss(1e-6, _TILTS), missed=missed)
+        return GaussianProfile(reduction.mu_upper)
+    precision = (effort or Effort()).precision
+    engine = LossEngine(reduction.upper, precision=precision, seen=reduction.seen)
+    return GridProfile(engine.upper_loss(min(spec.delta, 1e-5), _TILTS))
 
 
 def attack_caps(profile: LossProfile) -> AttackCaps:
@@ -191,12 +172,14 @@ def attribute_inference(profile: LossProfile, prior: float) -> float:
     return 1 - (1 - likelier) * (1 - min(1.0, delta))
 
 
-def gdp_mu(profile: LossProfile, *, smallest: float = 1e-6) -> float:
-    """Smallest mu whose Gaussian curve lies above every cap where both error rates are at least ``smallest``."""
-    best = 0.0
+def gdp_mu(profile: LossProfile, *, smallest: float = 1e-6) -> float | None:
+    """Smallest mu whose Gaussian curve lies above every cap where both error rates are at least ``smallest``.
+
+    None where the caps leave no such rates, because every test may succeed.
+    """
+    if isinstance(profile, GaussianProfile):
+        return profile.mu
     low = np.geomspace(smallest, 0.5, 50)
-    for fpr in np.concatenate((low, 1 - low)):
-        tpr = profile.tpr(float(fpr))
-        if tpr < 1 - smallest:
-            best = max(best, float(special.ndtri(tpr) - special.ndtri(fpr)))
-    return best
+    rates = [(float(fpr), profile.tpr(float(fpr))) for fpr in np.concatenate((low, 1 - low))]
+    mus = [float(special.ndtri(tpr) - special.ndtri(fpr)) for fpr, tpr in rates if tpr < 1 - smallest]
+    return max(0.0, *mus) if mus else None

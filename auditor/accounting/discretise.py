@@ -30,6 +30,7 @@ class GridLoss:
         offset: Shift of the whole grid.
         mass: Mass of each point under the first distribution.
         infinity: Mass at infinite loss. Mass at minus infinity is what is missing to one.
+        rounds_up: True for the bound from above.
     """
 
     step: float
@@ -37,6 +38,7 @@ class GridLoss:
     offset: float
     mass: Floats
     infinity: float
+    rounds_up: bool
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class Bounds:
     lower: GridLoss
 
 
-def discretise(pair: LossPair, step: float, *, tail: float, mirrored: bool, floor: float = -np.inf) -> Bounds:
+def discretise(
+    pair: LossPair, step: float, *, tail: float, mirrored: bool, floor: float = -np.inf, parts: int | None = None
+) -> Bounds:
     """Bound one step's loss distribution on a grid of width ``step``.
 
     Args:
@@ -55,6 +59,7 @@ def discretise(pair: LossPair, step: float, *, tail: float, mirrored: bool, floo
         step: Grid width.
         tail: Mass that may be moved to infinity.
         mirrored: Loss of ``Q`` against ``P`` instead of ``P`` against ``Q``.
+        parts: Shift the lower bound's grid by multiples of ``step / parts`` only; any shift if None.
         floor: Losses below it are rounded up to it (above) or merged (below).
     """
     support = pair.support(tail)
@@ -65,7 +70,7 @@ def discretise(pair: LossPair, step: float, *, tail: float, mirrored: bool, floo
     low, high = int(np.floor(support.low / step)), int(np.ceil(support.high / step))
     return Bounds(
         _connect_dots(pair, step, (low, max(high, low + 1)), mirrored=mirrored),
-        _merge_down(pair, step, (low - 1, high + 1), mirrored=mirrored),
+        _merge_down(pair, step, (low - 1, high + 1), mirrored=mirrored, parts=parts),
     )
 
 
@@ -86,16 +91,16 @@ def _connect_dots(pair: LossPair, step: float, ends: tuple[int, int], *, mirrore
     mass[1:] += p * share
     mass[:-1] += p * (1 - share)
     mass[0] += cells.p[0]
-    return GridLoss(step, low, pair.resolution, mass, float(cells.p[-1]))
+    return GridLoss(step, low, pair.resolution, mass, float(cells.p[-1]), True)
 
 
-def _merge_down(pair: LossPair, step: float, ends: tuple[int, int], *, mirrored: bool) -> GridLoss:
+def _merge_down(pair: LossPair, step: float, ends: tuple[int, int], *, mirrored: bool, parts: int | None) -> GridLoss:
     """Merge cells around the grid points, then move what is off the grid by exchanging with neighbours."""
     low, high = ends
-    points = np.arange(low, high + 1)
+    points = np.arange(low, high + 1, dtype=float)
     bounds = step * (np.arange(low, high) + 0.5)
     cells = pair.cells(bounds)
-    offset = _middle_excess(cells, points, step)
+    offset = _allowed_shift(_middle_excess(cells, points, step), step, parts)
     bounds = bounds + offset
     bounds = bounds - _midway(pair.cells(bounds), points, step, offset)
     cells = pair.cells(bounds)
@@ -107,10 +112,15 @@ def _merge_down(pair: LossPair, step: float, ends: tuple[int, int], *, mirrored:
         loss = np.log(cells.p) - np.log(cells.q)
     best = _exchange(cells.p, loss, grid, step)
     if best.lost > step * step / 100:
-        shifted = _exchange(cells.p, loss, grid + best.worst, step)
+        change = _allowed_shift(best.worst, step, parts)
+        shifted = _exchange(cells.p, loss, grid + change, step)
         if shifted.lost < best.lost:
-            best, offset = shifted, offset + best.worst
-    return GridLoss(step, int(points[0]), offset - pair.resolution, best.mass, 0.0)
+            best, offset = shifted, offset + change
+    return GridLoss(step, int(points[0]), offset - pair.resolution, best.mass, 0.0, False)
+
+
+def _allowed_shift(shift: float, step: float, parts: int | None) -> float:
+    return shift if parts is None else round(shift / step * parts) * step / parts
 
 
 def _middle_excess(cells: CellMasses, points: Floats, step: float) -> float:

@@ -169,7 +169,7 @@ def _per_record(
     whole_client = unit is Unit.CLIENT
     if whole_client and held is None:
         raise Refused(
-            "Noise is per record, and protection of clients follows from the records of one client, which is not known.",
+            "Noise is per record, and protection of clients follows from its records, whose number is not known.",
             remedy="State privacy.override.records.",
         )
     return PrivacySpec(

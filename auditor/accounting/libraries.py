@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from auditor.accounting.spec import Adjacency, Phase
+from auditor.accounting.tilted import ALWAYS, Seen
 from auditor.core.privacy import EngineValue
 
 
@@ -31,6 +32,7 @@ class Question(NamedTuple):
         expected: Epsilon as this project finds it; sets their grids.
         grid: This project's grid width.
         points: Most grid points that a library may need.
+        seen: Public participation: the phases are those of one round.
     """
 
     phases: Sequence[Phase]
@@ -39,6 +41,7 @@ class Question(NamedTuple):
     expected: float
     grid: float
     points: int = 1_500_000
+    seen: Seen = ALWAYS
 
 
 class Skipped(Exception):
@@ -88,7 +91,7 @@ def _answered(name: str, package: str, question: Question, compute: Callable[[Qu
             values = compute(question)
     except Skipped as why:
         return EngineValue(engine=name, version=version, note=f"not asked: {why}")
-    except Exception as error:  # noqa: BLE001  # a library's failure is an answer, and is printed
+    except Exception as error:  # a library's failure is an answer, and is printed
         seconds = time.perf_counter() - began
         return EngineValue(engine=name, version=version, seconds=seconds, note=f"failed: {_short(error)}")
     return EngineValue(
@@ -118,7 +121,13 @@ def _short(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:160]
 
 
+def _plain(question: Question) -> None:
+    if question.seen != ALWAYS:
+        raise Skipped("it does not know random public participation")
+
+
 def _prv(question: Question) -> _Values:
+    _plain(question)
     if question.adjacency is Adjacency.REPLACE_ONE:
         raise Skipped("it has no replace-one adjacency")
     if question.delta < 1e-12:
@@ -150,6 +159,7 @@ def _prv(question: Question) -> _Values:
 
 
 def _pld(question: Question) -> _Values:
+    _plain(question)
     if len(question.phases) > 20:
         raise Skipped(f"{len(question.phases)} distinct phases")
     grid = min(1e-4, 2.5 * question.grid) if question.grid > 0 else 1e-4
@@ -189,6 +199,7 @@ def _relation(adjacency: Adjacency) -> Any:
 
 
 def _rdp_google(question: Question) -> _Values:
+    _plain(question)
     if len(question.phases) > 60:
         raise Skipped(f"{len(question.phases)} distinct phases")
     if question.adjacency is Adjacency.REPLACE_ONE and any(phase.rate < 1 for phase in question.phases):
@@ -220,8 +231,13 @@ def _rdp_opacus(question: Question) -> _Values:
         )
         for phase in question.phases
     )
+    if question.seen != ALWAYS:
+        powers = np.array(orders) - 1
+        rate = question.seen.rate
+        total = question.seen.rounds * np.logaddexp(np.log1p(-rate), np.log(rate) + powers * total) / powers
     upper, _ = analysis.get_privacy_spent(orders=orders, rdp=total, delta=question.delta)
-    return _Values(None, None, float(upper))
+    note = "rounds that happen or not are mixed by this project" if question.seen != ALWAYS else ""
+    return _Values(None, None, float(upper), note)
 
 
 def opacus_rdp() -> ModuleType:

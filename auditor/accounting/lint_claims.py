@@ -67,8 +67,8 @@ def record_level_for_people(evidence: Evidence) -> Fires | Unknown | None:
         return None
     if evidence.epsilon.lower > privacy.claimed_epsilon:
         return Fires(
-            f"One person has up to {several} records; for all of them epsilon is at least {evidence.epsilon.lower:.4g}, "
-            f"not {privacy.claimed_epsilon:g}."
+            f"One person has up to {several} records; for all of them epsilon is at least "
+            f"{evidence.epsilon.lower:.4g}, not {privacy.claimed_epsilon:g}."
         )
     return None
 

@@ -6,6 +6,7 @@ losses. Every pair here is an upper bound for the mechanism named beside it, and
 that is said (Zhu, Dong and Wang, 2022, arXiv:2106.08567; Doroshenko et al., 2022, arXiv:2207.04380).
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -112,7 +113,7 @@ class MixturePair:
         """Rounding of the exponents ``(2 mu x - mu^2) / 2 sigma^2``."""
         rarest = min(weight for weight, _ in self.p + self.q if weight > 0)
         support = self.support(1e-18)
-        return 4 * _EPS * (1 + abs(support.low) + abs(support.high) - np.log(rarest))
+        return 4 * _EPS * (1 + abs(support.low) + abs(support.high) - math.log(rarest))
 
     def loss(self, x: Floats) -> Floats:
         """Privacy loss at ``x``."""
@@ -272,8 +273,8 @@ class FinitePair:
         place = np.searchsorted(bounds, self._losses(), side="right")
         size = len(bounds) + 1
         return CellMasses(
-            np.bincount(place, weights=np.array(self.p), minlength=size),
-            np.bincount(place, weights=np.array(self.q), minlength=size),
+            np.bincount(place, weights=np.array(self.p), minlength=size).astype(float),
+            np.bincount(place, weights=np.array(self.q), minlength=size).astype(float),
         )
 
     def support(self, tail: float) -> Support:
@@ -291,7 +292,7 @@ class FinitePair:
 
     def _losses(self) -> Floats:
         with np.errstate(divide="ignore"):
-            return np.log(np.array(self.p)) - np.log(np.array(self.q))
+            return np.asarray(np.log(np.array(self.p)) - np.log(np.array(self.q)))
 
 
 def gaussian(sigma: float, *, sensitivity: float = 1.0) -> MixturePair:

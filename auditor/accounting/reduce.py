@@ -1,7 +1,7 @@
 """From a specification to dominating pairs: what bounds the mechanism from above, and what it is at least."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from auditor.accounting import closed_forms, pairs
 from auditor.accounting.saddle import Event
 from auditor.accounting.shuffled import shuffled_pair
 from auditor.accounting.spec import Adjacency, Noise, Phase, PrivacySpec, Refused, Sampler, Trust
+from auditor.accounting.tilted import ALWAYS, Seen
 
 _PAIRED_RECORDS = 200
 
@@ -26,6 +27,7 @@ class Reduction:
         library: Phases in the terms of the public accountants, empty where none knows the case.
         assumptions: What the figure rests on.
         warnings: What a reader must know.
+        seen: Public participation: the events are those of one round.
     """
 
     upper: tuple[Event, ...] = ()
@@ -36,16 +38,38 @@ class Reduction:
     library: tuple[Phase, ...] = ()
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    seen: Seen = ALWAYS
 
 
-def reduce(spec: PrivacySpec, *, repeats: int = 1) -> Reduction:
-    """The pairs of ``spec``, each composed ``repeats`` times as often.
+def reduce(spec: PrivacySpec) -> Reduction:
+    """The pairs of ``spec``.
 
     Raises:
         Refused: No bound is known for this combination.
     """
+    if spec.seen_rate >= 1:
+        return _always(spec, spec.tuning_runs)
+    if len(spec.phases) > 1:
+        raise Refused("Random public participation is accounted for one phase only.")
+    rounds = spec.tuning_runs * max(1, spec.steps // spec.steps_per_round)
+    phase = spec.phases[0].model_copy(update={"steps": spec.steps_per_round})
+    found = _always(spec.model_copy(update={"phases": (phase,)}), 1)
+    return replace(
+        found,
+        upper=found.upper or _as_event(found.mu_upper),
+        lower=found.lower or _as_event(found.mu_lower),
+        mu_upper=None,
+        mu_lower=None,
+        seen=Seen(rounds, spec.seen_rate),
+    )
+
+
+def _as_event(mu: float | None) -> tuple[Event, ...]:
+    return () if mu is None else (Event(pairs.gaussian(1 / mu), 1),)
+
+
+def _always(spec: PrivacySpec, times: int) -> Reduction:
     phases = tuple(effective(spec, phase) for phase in spec.phases)
-    times = repeats * spec.tuning_runs
     match spec.noise, spec.sampler:
         case Noise.TREE, _:
             return _tree(spec, phases, times)
@@ -106,7 +130,11 @@ def _full(spec: PrivacySpec, phases: tuple[Phase, ...], times: int) -> Reduction
             for phase in phases
         ]
     )
-    library = () if spec.contribution != spec.sensitivity else _library(phases, times, rate=1.0)
+    share = spec.contribution / spec.sensitivity
+    plain = tuple(
+        phase.model_copy(update={"noise_multiplier": phase.noise_multiplier / share, "rate": 1.0}) for phase in phases
+    )
+    library = _library(plain, times)
     return Reduction(mu_lower=mu, mu_upper=mu, library=library)
 
 
@@ -123,7 +151,7 @@ def _tree(spec: PrivacySpec, phases: tuple[Phase, ...], times: int) -> Reduction
     once = [spec.contribution / spec.sensitivity * math.sqrt(times) / phase.noise_multiplier for phase in phases]
     exact = most == 1
     said = (
-        f"One unit takes part in at most {most or 'all'} rounds, at least {spec.participation.separation} rounds apart.",
+        f"One unit takes part in at most {most or 'all'} rounds, at least {spec.participation.separation} apart.",
         "Noise is fresh in every node of a binary tree over the rounds; sampling does not amplify.",
     )
     lower = upper if exact else closed_forms.compose_mu(once)
@@ -213,9 +241,6 @@ def _shuffled(spec: PrivacySpec, phases: tuple[Phase, ...], times: int) -> Reduc
     )
 
 
-def _library(phases: tuple[Phase, ...], times: int, *, rate: float | None = None) -> tuple[Phase, ...]:
+def _library(phases: tuple[Phase, ...], times: int) -> tuple[Phase, ...]:
     """Phases as the public accountants take them."""
-    return tuple(
-        phase.model_copy(update={"steps": phase.steps * times, "rate": phase.rate if rate is None else rate})
-        for phase in phases
-    )
+    return tuple(phase.model_copy(update={"steps": phase.steps * times}) for phase in phases)

@@ -111,7 +111,7 @@ def _no_caps(epsilon: EpsilonEstimate | None) -> AttackCaps | None:
 
 def _alternatives(spec: PrivacySpec) -> tuple[EpsilonEstimate, ...]:
     """The other adjacency, and the Poisson figure where it does not apply."""
-    found = []
+    found: list[tuple[PrivacySpec, tuple[str, ...]]] = []
     if spec.counts_as is None:
         other = Adjacency.ADD_OR_REMOVE if spec.change is Adjacency.REPLACE_ONE else Adjacency.REPLACE_ONE
         found.append((spec.model_copy(update={"adjacency": other}), ()))

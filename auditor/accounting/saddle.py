@@ -12,14 +12,14 @@ from scipy import optimize, special
 
 from auditor.accounting.arrays import Floats
 from auditor.accounting.pairs import LossPair
-from auditor.accounting.tilted import Window
+from auditor.accounting.tilted import ALWAYS, Seen, Window
 
 
 class Event(NamedTuple):
     """A dominating pair and how often it is composed."""
 
     pair: LossPair
-    count: int
+    times: int
 
 
 class Cumulants(NamedTuple):
@@ -43,6 +43,7 @@ class Coarse:
     counts: Floats
     losses: Floats
     logs: Floats
+    seen: Seen = ALWAYS
 
     def cumulants(self, tilt: float) -> Cumulants:
         """Of the composition, at ``tilt``."""
@@ -51,9 +52,15 @@ class Coarse:
         shares = np.exp(weights - norms[:, None])
         means = (shares * self.losses).sum(axis=1)
         variances = (shares * (self.losses - means[:, None]) ** 2).sum(axis=1)
-        return Cumulants(
-            float(self.counts @ norms), float(self.counts @ means), float(max(self.counts @ variances, 1e-300))
-        )
+        value, mean = float(self.counts @ norms), float(self.counts @ means)
+        variance = float(max(self.counts @ variances, 1e-300))
+        if self.seen == ALWAYS:
+            return Cumulants(value, mean, variance)
+        happens, skipped = np.log(self.seen.rate) + value, np.log1p(-self.seen.rate)
+        norm = float(np.logaddexp(happens, skipped))
+        share = float(np.exp(happens - norm))
+        spread = share * variance + share * (1 - share) * mean * mean
+        return Cumulants(self.seen.rounds * norm, self.seen.rounds * share * mean, self.seen.rounds * spread)
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Aim:
     floor: float
 
 
-def coarse(events: Sequence[Event], *, tail: float, mirrored: bool) -> Coarse:
+def coarse(events: Sequence[Event], *, tail: float, mirrored: bool, seen: Seen = ALWAYS) -> Coarse:
     """Losses of every event on cells that follow its mass."""
     cells = 1200 if len(events) <= 50 else 300
     rows = [_row(event.pair, cells, tail, mirrored=mirrored) for event in events]
@@ -87,7 +94,7 @@ def coarse(events: Sequence[Event], *, tail: float, mirrored: bool) -> Coarse:
     for index, (loss, log) in enumerate(rows):
         losses[index, : len(loss)] = loss
         logs[index, : len(log)] = log
-    return Coarse(np.array([float(event.count) for event in events]), losses, logs)
+    return Coarse(np.array([float(event.times) for event in events]), losses, logs, seen)
 
 
 def _row(pair: LossPair, cells: int, tail: float, *, mirrored: bool) -> tuple[Floats, Floats]:
@@ -157,7 +164,7 @@ def _floor(picture: Coarse, tilt: float, slack: float) -> float:
     negative = (picture.losses < 0) & np.isfinite(picture.logs)
     if not negative.any() or slack <= 0:
         return -np.inf
-    weights = (picture.counts[:, None] * np.exp(picture.logs))[negative]
+    weights = (picture.seen.rounds * picture.counts[:, None] * np.exp(picture.logs))[negative]
     losses = picture.losses[negative]
     order = np.argsort(losses)
     ranked = losses[order]

@@ -26,7 +26,17 @@ class Step(NamedTuple):
     """One step's losses and how often it is taken."""
 
     loss: GridLoss
-    count: int
+    times: int
+
+
+class Seen(NamedTuple):
+    """Random but public participation: each round's steps happen with chance ``rate``, or nothing does."""
+
+    rounds: int
+    rate: float
+
+
+ALWAYS = Seen(1, 1.0)
 
 
 class Window(NamedTuple):
@@ -64,7 +74,13 @@ class Composed:
 
 
 def compose(
-    steps: Sequence[Step], tilt: float, window: Window, *, chernoff: tuple[float, float], extended: bool = False
+    steps: Sequence[Step],
+    tilt: float,
+    window: Window,
+    *,
+    chernoff: tuple[float, float],
+    extended: bool = False,
+    seen: Seen = ALWAYS,
 ) -> Composed:
     """Compose all steps on one grid.
 
@@ -74,46 +90,96 @@ def compose(
         window: What to cover.
         chernoff: How much to tilt further up and down to bound what lies outside the window.
         extended: Transform in extended precision, where the platform has it.
+        seen: Rounds of these steps, each of which happens with a chance that the adversary sees the outcome of.
     """
     grid = steps[0].loss.step
-    origin = sum(step.count * (step.loss.offset + grid * step.loss.start) for step in steps)
+    origin = seen.rounds * sum(step.times * (step.loss.offset + grid * step.loss.start) for step in steps)
     size = int(fft.next_fast_len(max(64, int(np.ceil((window.high - window.low) / grid)) + 2), real=True))
-    number = np.longdouble if extended and EXTENDED else np.float64
-    unit = float(np.finfo(number).eps)
-    total = np.zeros(size // 2 + 1, dtype=np.result_type(number, 1j))
-    log_norm, narrowest, spread, turns = 0.0, 1.0, 0.0, 0
-    for step in steps:
-        tilted, norm = _tilt(step.loss, tilt)
-        log_norm += step.count * norm
-        spectrum = np.asarray(fft.rfft(_fold(tilted, size).astype(number)))
-        logs = _log(spectrum)
-        total += step.count * logs
-        width = float(np.linalg.norm(tilted))
-        narrowest = min(narrowest, _power_norm(logs, step.count - 1, size))
-        spread += step.count * width
-        turns += step.count
-    power = np.exp(total)
+    spectrum = _spectrum(steps, tilt, size, extended=extended)
+    if seen != ALWAYS:
+        spectrum = _at_random(spectrum, steps, seen, size)
+    power = np.exp(spectrum.logs)
     cyclic = fft.irfft(power, n=size)
     first = int(np.floor((window.low - origin) / grid))
     mass = np.roll(cyclic.astype(float), -(first % size))
-    level = float(np.abs(power).mean())
-    transforms = 10 * np.log2(size) * (spread * narrowest + float(np.linalg.norm(mass)))
-    rounding = float(unit * (transforms + 16 * turns * level))
+    turns = seen.rounds * sum(step.times for step in steps)
+    transforms = 10 * np.log2(size) * (spectrum.spread * spectrum.narrowest + float(np.linalg.norm(mass)))
+    rounding = spectrum.unit * (transforms + 16 * turns * float(np.abs(power).mean()))
     low, high = origin + grid * first, origin + grid * (first + size - 1)
     up, down = chernoff
-    above, wrapped_up = _tail(steps, tilt, up, high, log_norm)
-    _, wrapped_down = _tail(steps, tilt, -down, low, log_norm)
+    above, wrapped_up = _tail(steps, tilt, up, high, spectrum.log_norm, seen)
+    _, wrapped_down = _tail(steps, tilt, -down, low, spectrum.log_norm, seen)
+    lost = -np.expm1(sum(step.times * np.log1p(-step.loss.infinity) for step in steps))
     return Composed(
         losses=low + grid * np.arange(size),
         mass=mass,
         tilt=tilt,
-        log_norm=log_norm,
-        rounding=rounding,
+        log_norm=spectrum.log_norm,
+        rounding=float(rounding),
         above=above,
         wrapped=wrapped_up + wrapped_down,
-        infinity=float(-np.expm1(sum(step.count * np.log1p(-step.loss.infinity) for step in steps))),
+        infinity=float(-np.expm1(seen.rounds * np.log1p(-seen.rate * lost))),
         relative=64 * _EPS * turns,
     )
+
+
+class _Spectrum(NamedTuple):
+    """Logarithm of the tilted characteristic function and what its rounding error is made of.
+
+    Attributes:
+        logs: At each frequency.
+        log_norm: Of the tilted distribution.
+        spread: Sum of the 2-norms of all factors; scales the transforms' errors.
+        narrowest: 2-norm of all factors but one.
+        unit: Unit roundoff of the numbers used.
+    """
+
+    logs: Complexes
+    log_norm: float
+    spread: float
+    narrowest: float
+    unit: float
+
+
+def _spectrum(steps: Sequence[Step], tilt: float, size: int, *, extended: bool) -> _Spectrum:
+    """Product of all steps."""
+    number = np.longdouble if extended and EXTENDED else np.float64
+    total = np.zeros(size // 2 + 1, dtype=np.result_type(number, 1j))
+    log_norm, narrowest, spread = 0.0, 1.0, 0.0
+    for step in steps:
+        tilted, norm = _tilt(step.loss, tilt)
+        log_norm += step.times * norm
+        logs = _log(np.asarray(fft.rfft(_fold(tilted, size).astype(number))))
+        total += step.times * logs
+        narrowest = min(narrowest, _power_norm(logs, step.times - 1, size))
+        spread += step.times * float(np.linalg.norm(tilted))
+    return _Spectrum(total, log_norm, spread, narrowest, float(np.finfo(number).eps))
+
+
+def _at_random(inner: _Spectrum, steps: Sequence[Step], seen: Seen, size: int) -> _Spectrum:
+    """Rounds that happen or not: a mixture with loss zero, rounded towards the bound's side."""
+    grid = steps[0].loss.step
+    offset = sum(step.times * step.loss.offset for step in steps) / grid
+    place = np.ceil(-offset) if steps[0].loss.rounds_up else np.floor(-offset)
+    zero = int(place) - sum(step.times * step.loss.start for step in steps)
+    share, log_round = _mixture(inner.log_norm, seen)
+    turn = -2j * np.pi * ((np.arange(len(inner.logs)) * (zero % size)) % size) / size
+    mixed = _log((1 - share) * np.exp(turn.astype(inner.logs.dtype)) + share * np.exp(inner.logs))
+    return _Spectrum(
+        seen.rounds * mixed,
+        seen.rounds * log_round,
+        seen.rounds * (inner.spread + 4),
+        min(1.0, _power_norm(mixed, seen.rounds - 1, size)),
+        inner.unit,
+    )
+
+
+def _mixture(log_inner: float, seen: Seen) -> tuple[float, float]:
+    """Tilted share of rounds that happen, and the logarithm of a round's norm."""
+    happens = np.log(seen.rate) + log_inner
+    skipped = np.log1p(-seen.rate) if seen.rate < 1 else -np.inf
+    norm = float(np.logaddexp(happens, skipped))
+    return float(np.exp(happens - norm)), norm
 
 
 def _tilt(loss: GridLoss, tilt: float) -> tuple[Floats, float]:
@@ -147,9 +213,11 @@ def _power_norm(logs: Complexes, count: int, size: int) -> float:
     return 1.01 * float(np.sqrt(min(1.0, 2 * squares.sum() / size)))
 
 
-def _tail(steps: Sequence[Step], tilt: float, further: float, end: float, log_norm: float) -> tuple[float, float]:
+def _tail(
+    steps: Sequence[Step], tilt: float, further: float, end: float, log_norm: float, seen: Seen
+) -> tuple[float, float]:
     """Chernoff bounds on the untilted and the tilted mass beyond ``end``."""
-    log_tilted = sum(step.count * _tilt(step.loss, tilt + further)[1] for step in steps) - log_norm
-    tilted = log_tilted - further * end
+    inner = sum(step.times * _tilt(step.loss, tilt + further)[1] for step in steps)
+    tilted = seen.rounds * _mixture(inner, seen)[1] - log_norm - further * end
     untilted = tilted + log_norm - tilt * end
     return float(np.exp(min(untilted, 0.0))), float(np.exp(min(tilted, 0.0)))
