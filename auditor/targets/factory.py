@@ -3,12 +3,13 @@
 import contextlib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from auditor.core.errors import TargetError
 from auditor.core.shape import Task
@@ -39,6 +40,7 @@ class ModelFactory:
         exported: The ``.pt2`` file, or None.
         where: For messages.
         arguments: What the callable asks for, e.g. ``{"classes": 10}``.
+        record: Shape of one record, with which layers of a size not yet known (``LazyLinear``) are made.
         one_logit: True where the model answers one logit for two classes; the logit of class 0 is then 0.
     """
 
@@ -46,10 +48,14 @@ class ModelFactory:
     exported: Path | None
     where: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    record: tuple[int, ...] = ()
     one_logit: bool = False
 
     def __call__(self) -> nn.Module:
-        module = load_exported(self.exported, self.where) if self.exported else self._called()
+        module = load_exported(self.exported, self.where) if self.exported else self._called().float()
+        if any(is_lazy(parameter) for parameter in module.parameters()):
+            with torch.no_grad(), contextlib.suppress(Exception):  # a failure shows again in the trial
+                module(torch.zeros(PROBE, *self.record))
         if self.one_logit:
             module.register_forward_hook(_two_logits)
         return module
@@ -130,7 +136,7 @@ def accepted(
         filled = factory
         if factory.named:
             given = arguments_for(factory.named, record=tuple(batch.shape[1:]), classes=classes, vocabulary=vocabulary)
-            filled = ModelFactory(factory.named, None, factory.where, given)
+            filled = replace(factory, arguments=given, record=tuple(batch.shape[1:]))
         with seeded(0):
             module = filled()
         check_vocabulary(module, batch, vocabulary, where=factory.where)
@@ -152,7 +158,6 @@ def accepted(
 
 def _answer(module: nn.Module, batch: Tensor, task: Task) -> Tensor | str:
     """The model's answer, or why it is none."""
-    module.float()
     with contextlib.suppress(NotImplementedError):  # an exported program keeps the mode it was exported in
         module.eval()
     try:

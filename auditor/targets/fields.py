@@ -77,8 +77,11 @@ def aligned(
     for key in inputs:
         if parts := _split_names(arrays, key, labels):
             return _joined(name, arrays, key, parts)
+    if inputs[0] in arrays:
+        raise TargetError(f"{where}: '{inputs[0]}' in {name} is a single value, not one entry for each record.")
+    holds = f"it has {', '.join(list(arrays)[:20])}" if arrays else "it holds nothing"
     raise TargetError(
-        f"{where}: {name} has no '{inputs[0]}'{suggestion(inputs[0], arrays)}; it has {', '.join(list(arrays)[:20])}.",
+        f"{where}: {name} has no '{inputs[0]}'{suggestion(inputs[0], arrays)}; {holds}.",
         remedy="Name the array in target.data.inputs; one array a split, such as train_images, is named images.",
     )
 

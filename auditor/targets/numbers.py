@@ -12,6 +12,9 @@ def as_numbers(cells: Values) -> Values | None:
     """Float64 with NaN where a value is missing; None where a cell is text or no cell holds a number."""
     if cells.dtype.kind in "buif":
         return cells.astype(np.float64)
+    if cells.dtype.kind == "M":  # dates as days, NaN where one is missing
+        days: Values = cells.astype("datetime64[s]").astype(np.float64) / 86_400
+        return np.where(np.isnat(cells), np.nan, days)
     numbers = np.full(len(cells), np.nan)
     known = {text: _number(text) for text in set(map(str, cells))}
     if None in known.values():

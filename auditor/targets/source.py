@@ -150,6 +150,11 @@ def _inputs(
                 remedy="Name the array, the columns or the text field of the inputs.",
             )
         chosen = {name: fields.values[name]}
+    if not chosen:
+        raise TargetError(
+            f"{where}: {fields.name} has no column beside the label and the split, so there are no inputs.",
+            remedy="Give at least one column of inputs.",
+        )
     if overlap := sorted(used & chosen.keys()):
         raise TargetError(
             f"{where}: '{overlap[0]}' is named as input, but it is the label or the split.",
@@ -162,6 +167,8 @@ def _inputs(
 
 def _columns(key: str, value: Values, fields: Fields, where: str) -> list[tuple[str, Values]]:
     """A two-dimensional array as its columns, under their names where the source has them."""
+    if value.dtype.names:
+        return [(name, value[name]) for name in value.dtype.names]
     if value.ndim == 1:
         return [(key, value)]
     if value.ndim != 2:

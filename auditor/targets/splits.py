@@ -200,8 +200,8 @@ def _check(splits: Splits, where: Mapping[str, str]) -> None:
     for role in ("members", "nonmembers"):
         if len(splits.rows[role]) < 2:
             raise TargetError(
-                f"{where[role]}: {len(splits.rows[role])} {_WORDS[role]} are left; at least 2 are needed.",
-                remedy="Give more data.",
+                f"{where[role]}: {len(splits.rows[role])} different {_WORDS[role]} are left; at least 2 are needed.",
+                remedy="Give more data, or name other splits.",
             )
     if not len(splits.rows["population"]):
         splits.warnings.append("there is no population: attacks that need records of their own do not apply")

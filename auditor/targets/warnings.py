@@ -75,6 +75,8 @@ def _records(records: Mapping[str, Records]) -> Iterator[str]:
 
 
 def _classes(shared: SharedModel, members: Records) -> Iterator[str]:
+    if shared.task is Task.REGRESSION and float(members.labels.abs().max()) > 1_000:
+        yield "targets exceed 1,000 and are taken as they are; training on unscaled targets often diverges"
     if shared.task is not Task.CLASSIFICATION:
         return
     counts = torch.bincount(members.labels, minlength=shared.shape.classes)

@@ -172,6 +172,12 @@ class TestArrays:
                 {"members": {"count": 60}, "nonmembers": {"count": 60}},
                 "target.data.nonmembers: asks for 60 records, but 20 different ones are left.",
             ),
+            ({"images": np.array(5)}, {}, "'images' in d.npz is a single value, not one entry for each record."),
+            (
+                {"images": PICTURES[:2], "labels": LABELS[:2]},
+                {},
+                "1 different members are left; at least 2 are needed.",
+            ),
             ({}, {"split_by": "fold"}, "target.data.split_by: d.npz has no 'fold'."),
             (
                 {"images": np.concatenate([PICTURES[:40], PICTURES[:40]]), "split": np.repeat(["a", "b"], 40)},
@@ -214,6 +220,7 @@ class TestTables:
             ("a,b,y\n1,2,x\n1,2\n", "record 2 of t.csv has 2 cells, not 3."),
             ("a,a,y\n1,2,x\n", "t.csv has two columns called 'a'."),
             ("a,b,z\n1,2,x\n3,4,y\n", "t.csv has no 'y'. It has a, b, z."),
+            ("y\nx\nz\n", "t.csv has no column beside the label and the split, so there are no inputs."),
             ("a,b,y\n1,,x\n3,,y\n", "column 'b' holds no value at all. Leave it out"),
             (
                 "a,b,y\n" + "".join(f"1,person {i},{i % 2}\n" for i in range(600)),

@@ -217,6 +217,17 @@ class TestTables:
         kinds = [(c.name, c.kind, c.stop - c.start) for c in target.model.preprocessing.columns]
         assert kinds == [("region", "categorical", 3), ("n", "continuous", 1)]
 
+    def test_structured_arrays_and_dates(self, tmp_path: Path) -> None:
+        rows = np.zeros(40, dtype=[("a", "f4"), ("day", "datetime64[D]")])
+        rows["a"], rows["day"] = np.arange(40), np.datetime64("2026-01-01") + np.arange(40)
+        np.savez(tmp_path / "d.npz", rows=rows, y=np.arange(40) % 2)
+        target = loaded(tmp_path, modality="tabular", data={"path": "d.npz", "inputs": "rows", "labels": "y"})
+        records = every_record(target)
+        assert [column.name for column in target.model.preprocessing.columns] == ["a", "day"]
+        assert torch.equal(
+            records[:, 1] - records[:, 0], torch.full((40,), float(np.datetime64("2026-01-01").astype(int)))
+        )
+
     def test_one_file_a_split(self, tmp_path: Path) -> None:
         (tmp_path / "tables").mkdir()
         for name, start in (("train", 0), ("test", 100)):
@@ -411,6 +422,14 @@ class build(nn.Module):
             outputs[:, 1], target.members.labels.float(), reduction="none"
         )
         assert torch.allclose(target.model.loss(outputs, target.members.labels), expected, atol=1e-6)
+
+    @pytest.mark.parametrize("model", ["nn.LazyLinear(3)", "nn.Linear(144, 3).double()", "nn.Linear(144, 3).half()"])
+    def test_lazy_and_other_precisions(self, tmp_path: Path, model: str) -> None:
+        np.savez(tmp_path / "d.npz", images=GREY, labels=LABELS)
+        code = f"from torch import nn\ndef build():\n    return nn.Sequential(nn.Flatten(), {model})\n"
+        target = loaded(tmp_path, code=code, data={"path": "d.npz", "inputs": "images", "labels": "labels"})
+        assert target.model.shape.parameters == 144 * 3 + 3
+        assert target.model.build()(target.members.inputs).dtype == torch.float32
 
     def test_loss_that_averages(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "d.npz", images=GREY, labels=LABELS)
