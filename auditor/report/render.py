@@ -1,22 +1,40 @@
 """From a run directory to its report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from auditor.core.errors import AuditorError
+from auditor.core.results import Results
+from auditor.report.exports.card import model_card
+from auditor.report.exports.gate import intoto, junit, sarif
+from auditor.report.exports.oscal import oscal
+from auditor.report.exports.pia import pia
 from auditor.report.html import page
 from auditor.report.leakcheck import read_fingerprints, refuse_leaks
 from auditor.report.load import Evidence, load_evidence
 from auditor.report.pdf import write_pdf
+from auditor.report.strings import Strings, strings
 from auditor.report.wording import page_overclaims, refuse_overclaims
 from auditor.store.atomic import make_folder, write_atomic
 from auditor.store.fingerprints import Fingerprints
 
 FORMATS = ("html", "pdf")
+EXPORTS: dict[str, tuple[str, Callable[[Results, Strings], bytes]]] = {
+    "pia": ("pia.json", pia),
+    "oscal": ("oscal-assessment-results.json", oscal),
+    "junit": ("junit.xml", junit),
+    "sarif": ("findings.sarif", sarif),
+    "intoto": ("statement.intoto.json", intoto),
+    "card": ("model-card.md", model_card),
+}
 
 
 def render(run_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write ``release/report.html``, ``release/report.pdf`` and ``release/evidence.json``.
+    """Write ``release/report.html``, ``release/report.pdf`` and ``release/evidence.json``, and the exports asked for.
+
+    Args:
+        run_dir: The run.
+        formats: ``html``, ``pdf``, and names of :data:`EXPORTS`.
 
     Returns:
         The files that were written, the report first.
@@ -25,12 +43,14 @@ def render(run_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
         AuditorError: for an unknown format, a run that cannot be read or written, a sentence that claims too much,
             or a file that shows something of the user's data; nothing is written then.
     """
-    unknown = [name for name in formats if name not in FORMATS]
+    unknown = [name for name in formats if name not in (*FORMATS, *EXPORTS)]
     if unknown:
-        raise AuditorError(f"{unknown[0]!r} is not a format.", remedy=f"Choose from {', '.join(FORMATS)}.")
+        raise AuditorError(f"{unknown[0]!r} is not a format.", remedy=f"Choose from {', '.join((*FORMATS, *EXPORTS))}.")
     evidence = load_evidence(run_dir)
     known = read_fingerprints(run_dir)
-    files = {f"report.{name}": _rendered(evidence, name, known) for name in dict.fromkeys(formats)}
+    chosen = dict.fromkeys(formats)
+    files = {f"report.{name}": _rendered(evidence, name, known) for name in chosen if name in FORMATS}
+    files |= {file: make(evidence.results, strings()) for file, make in (EXPORTS[n] for n in chosen if n in EXPORTS)}
     files["evidence.json"] = evidence.raw
     refuse_leaks(files, known)
     return [_write(run_dir / "release", name, data) for name, data in files.items()]

@@ -25,7 +25,8 @@ SCHEMA = "auditor.fingerprints/1"
 PRECISIONS = ((3, 12), (6, 15))
 DISTINCT = 4
 LONGEST = 64
-STARTS_PER_RECORD = 64
+SHORT_RECORD = 64
+STARTS_IN_LONG_RECORD = 16
 SHINGLE = 5
 SHORT_TEXT = 16
 SHORT_NAME = 4
@@ -120,9 +121,9 @@ def _run(values: Sequence[float], rounded: Callable[[float], tuple[str, int]], n
 
 def _starts(length: int) -> Sequence[int]:
     """Every place of a short record; of a long one, places spread over it, since a copied record holds them all."""
-    if length <= STARTS_PER_RECORD:
+    if length <= SHORT_RECORD:
         return range(length)
-    return [int(place) for place in np.linspace(0, max(0, length - LONGEST), STARTS_PER_RECORD)]
+    return [int(place) for place in np.linspace(0, max(0, length - LONGEST), STARTS_IN_LONG_RECORD)]
 
 
 def word_hashes(text: str, salt: bytes) -> Iterator[int]:
