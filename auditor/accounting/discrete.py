@@ -56,6 +56,6 @@ def skellam_curve(*, sensitivity: float, variance: float, dimension: int) -> Cal
 
     def curve(orders: Floats) -> Floats:
         extra = np.minimum(((2 * orders - 1) * l2 + 6 * l1) / (4 * variance**2), 3 * l1 / (2 * variance))
-        return orders * l2 / (2 * variance) + extra
+        return np.asarray(orders * l2 / (2 * variance) + extra)
 
     return curve

@@ -141,7 +141,7 @@ def _excess(cells: CellMasses, points: Floats, step: float) -> Floats:
 def _midway(cells: CellMasses, points: Floats, step: float, offset: float) -> Floats:
     """Shift of each bound that brings the merged losses nearer the grid: the mean of its two cells' excess."""
     excess = np.clip(_excess(cells, points, step) - offset, -0.4 * step, 0.4 * step)
-    return 0.5 * (excess[1:] + excess[:-1])
+    return np.asarray(0.5 * (excess[1:] + excess[:-1]))
 
 
 class _Exchanged(NamedTuple):

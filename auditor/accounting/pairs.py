@@ -159,7 +159,7 @@ class MixturePair:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             near = np.log1p(sum(weight * np.expm1(exponent) for weight, exponent in exponents))
             far = top + np.log(sum(weight * np.exp(exponent - top) for weight, exponent in exponents))
-        return np.where(top < 1, near, far)
+        return np.asarray(np.where(top < 1, near, far))
 
     def _mass(self, parts: tuple[tuple[float, float], ...], edges: Floats) -> Floats:
         total = np.zeros(len(edges) - 1)

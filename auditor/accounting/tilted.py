@@ -163,8 +163,9 @@ def _at_random(inner: _Spectrum, steps: Sequence[Step], seen: Seen, size: int) -
     place = np.ceil(-offset) if steps[0].loss.rounds_up else np.floor(-offset)
     zero = int(place) - sum(step.times * step.loss.start for step in steps)
     share, log_round = _mixture(inner.log_norm, seen)
-    turn = -2j * np.pi * ((np.arange(len(inner.logs)) * (zero % size)) % size) / size
-    mixed = _log((1 - share) * np.exp(turn.astype(inner.logs.dtype)) + share * np.exp(inner.logs))
+    number = inner.logs.real.dtype.type
+    angle = ((np.arange(len(inner.logs)) * (zero % size)) % size).astype(number) * (8 * np.arctan(number(1)) / size)
+    mixed = _log(np.asarray((1 - share) * np.exp(-1j * angle) + share * np.exp(inner.logs), dtype=inner.logs.dtype))
     return _Spectrum(
         seen.rounds * mixed,
         seen.rounds * log_round,
