@@ -1,12 +1,13 @@
 """What can be done: every advice names the setting to change and its value now. Effects are never promised."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from auditor.core.findings import FindingStatus
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.policy.judgement import records_needed
-from auditor.policy.words import number, quantity
+from auditor.policy.words import quantity
 
 _UNMEASURED_EFFECT = "Expected, not measured: run the audit again after the change."
 
@@ -66,8 +67,8 @@ class Adviser:
             )
         needed = records_needed(measurement, limit)
         if needed is not None and needed > measurement.n:
-            times = number(needed / measurement.n)
-            return f"About {times} times as many would settle it if the rate stays: {self._where_to_add(outcome)}."
+            more = _more(needed / measurement.n)
+            return f"{more} would settle it if the rate stays: {self._where_to_add(outcome)}."
         if measurement.refused:
             return f"Add to the sample: {self._where_to_add(outcome)}."
         if outcome.cut_short:
@@ -94,6 +95,13 @@ class Adviser:
         if self.setting("privacy.mechanism") in {None, "none"}:
             return [f"add noise: {self.named('privacy.mechanism')}, with privacy.noise_multiplier and privacy.clipping"]
         return [f"more noise: {self.named('privacy.noise_multiplier')}"]
+
+
+def _more(times: float) -> str:
+    """How many more, roughly: never to more digits than a forecast deserves."""
+    if times < 2:
+        return f"About {math.ceil((times - 1) * 10) * 10} % more"
+    return f"About {math.ceil(times):,} times as many"
 
 
 def _no_worse(limit: float, measurement: Measurement) -> bool:

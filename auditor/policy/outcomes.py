@@ -10,7 +10,7 @@ from auditor.policy.checks import control_finding
 from auditor.policy.judgement import Judgement, judge
 from auditor.policy.phrases import headline
 from auditor.policy.roles import is_test
-from auditor.policy.statements import measured_finding, most_prominent
+from auditor.policy.statements import instead, measured_finding, most_prominent
 from auditor.policy.words import sentence
 
 _ENDS = {
@@ -44,7 +44,10 @@ def outcome_findings(
     if not relevant:
         return (_without_limit(outcome),)
     doubt = _POWERLESS if weak else _CUT_SHORT if outcome.cut_short else ""
-    return tuple(_against(outcome, threshold, adviser, doubt) for threshold in relevant)
+    found = tuple(_against(outcome, threshold, adviser, doubt) for threshold in relevant)
+    if any(finding.value is not None for finding in found):
+        return found
+    return tuple(f.model_copy(update={"sentence": f"{f.sentence}{instead(outcome)}"}) for f in found)
 
 
 def unanswered(scenario: str, thresholds: Sequence[Threshold], findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -39,7 +39,7 @@ def measured_finding(
 def _said(outcome: Outcome, measurement: Measurement, judgement: Judgement, *, limit: float | None) -> str:
     if measurement.value is None or measurement.refused:
         text = f"{headline(outcome)}: {phrase(measurement).subject} is not stated. {sentence(judgement.because)}"
-        return f"{text.strip()}{_instead(outcome, measurement)}"
+        return text.strip()
     first = sentence(f"{headline(outcome)}: {found(measurement, limit=limit)}")
     if measurement.n > 0:
         first = f"{first[:-1]}. Counted over {_counted(measurement)}."
@@ -53,13 +53,11 @@ def _counted(measurement: Measurement) -> str:
     return f"{measurement.n:,} {measurement.n_of or 'trials'}".replace("in 1 updates", "in 1 update")
 
 
-def _instead(outcome: Outcome, refused: Measurement) -> str:
-    """What the sample does allow: the same metric at the point nearest to the refused one."""
-    stated = [m for m in outcome.measurements if m.metric == refused.metric and not why_unusable(m)]
-    if not stated:
-        return ""
-    nearest = min(stated, key=_prominence)
-    return f" What this sample allows: {found(nearest)}."
+def instead(outcome: Outcome) -> str:
+    """Where every limited rate was refused: what the sample does allow, at the rarest point that may be stated."""
+    refused = {m.metric for m in outcome.measurements if m.refused}
+    stated = [m for m in outcome.measurements if m.metric in refused and not why_unusable(m)]
+    return f" What this sample allows: {found(min(stated, key=_prominence))}." if stated else ""
 
 
 def most_prominent(outcome: Outcome) -> Measurement:

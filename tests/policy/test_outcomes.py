@@ -207,6 +207,23 @@ def test_a_refused_rate_is_joined_by_what_the_sample_allows():
     assert "1 in 10 of the other records" in text
 
 
+def test_what_the_sample_allows_is_not_repeated_where_it_has_a_limit_of_its_own():
+    refused = measurement(None, None, None, refused="300 more non-members are needed")
+    coarse = measurement(0.3, 0.25, 0.35, at={"fpr": 0.1})
+    limits = [Threshold(metric=f"tpr_at_fpr[fpr={fpr}]", limit=0.2, reason="x") for fpr in (0.01, 0.1)]
+    text = findings(outcome(coarse, refused), scenarios=(released(*limits),))[KEY].sentence
+    assert "What this sample allows" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "more"),
+    [(0.04, "About 4 times as many"), (0.02, "About 50 % more"), (0.029, "About 3 times as many")],
+)
+def test_how_many_more_would_settle_it(value, more):
+    high = {0.04: 0.06, 0.02: 0.0567, 0.029: 0.06}[value]
+    assert more in findings(outcome(measurement(value, 0.01, high)))[KEY].advice
+
+
 def test_where_a_guess_reaches_the_limit_the_advice_says_so():
     labels = measurement(0.9, 0.88, 0.92, metric="label_accuracy", floor=0.95, floor_is="most common label")
     limits = (Threshold(metric="label_accuracy", limit=0.5, reason="half"),)
