@@ -21,6 +21,7 @@ from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
 
 _FEWEST = 100
+_NEARLY = 1.35
 
 
 class GradientMatching:
@@ -174,16 +175,17 @@ class GradientMatching:
 
 
 def choose(distances: Tensor, weights: Tensor, *, attainable: float) -> int:
-    """The candidate to return, by matching distance and known noise only.
+    """The candidate to return, by matching distance, prior weight and known noise only.
 
-    Under noise a distance below the attainable one is a fit of the noise, so among candidates that reach it the
-    smoothest is taken (discrepancy principle); otherwise the nearest.
+    The lowest distance alone favours rough candidates that fit what is left undetermined (several steps, pruning,
+    noise), so the smoothest candidate is taken among those that fit nearly as well as the best; under noise, among
+    those as close as the noise lets the true records be (discrepancy principle).
     """
     distances = torch.nan_to_num(distances, nan=torch.inf)
-    reached = distances <= attainable
-    if attainable > 0 and bool(reached.any()):
-        return int(torch.where(reached, weights.to(distances), -1.0).argmax())
-    return int(distances.argmin())
+    enough = max(float(distances.min()) * _NEARLY, attainable)
+    close = distances <= enough
+    smoothest = torch.where(close, weights.to(distances), -1.0).max()
+    return int(torch.where(close & (weights.to(distances) == smoothest), distances, torch.inf).argmin())
 
 
 def _target_shape(known: Knowledge, update: Update) -> tuple[int, ...]:

@@ -121,6 +121,7 @@ def test_under_noise_the_smoothest_that_fits_is_chosen() -> None:
     distances, weights = torch.tensor([0.30, 0.19, 0.05]), torch.tensor([0.2, 0.05, 0.002])
     assert choose(distances, weights, attainable=0.2) == 1
     assert choose(distances, weights, attainable=0.0) == 2
+    assert choose(torch.tensor([0.3, 0.06, 0.05]), weights, attainable=0.0) == 1
 
 
 def test_clipped_records_are_replayed_clipped() -> None:
@@ -140,8 +141,15 @@ def test_clipped_records_are_replayed_clipped() -> None:
 
 
 def test_cost_is_what_the_search_uses() -> None:
-    attack = GradientMatching(GradientMatching.Params(iterations=1000))
+    attack = GradientMatching(GradientMatching.Params(iterations=1000, record_gradients=40_000))
     shape = IMAGES.shape
     assert attack.cost(shape).gradient_evaluations == 3 * 1000 * 4
-    large = shape.model_copy(update={"records_per_update": 100, "local_steps": 26})
-    assert attack.cost(large).gradient_evaluations == 3 * 25 * 4
+    large = shape.model_copy(update={"records_per_update": 50, "local_steps": 26})
+    assert attack.cost(large).gradient_evaluations == 3 * 200 * 4
+
+
+def test_batches_beyond_reach_are_said_not_to_be_tried() -> None:
+    attack = GradientMatching(GradientMatching.Params(records=8))
+    assert attack.unmet(IMAGES.shape) == []
+    (reason,) = attack.unmet(IMAGES.shape.model_copy(update={"records_per_update": 9}))
+    assert "at most 8 records" in reason
