@@ -4,10 +4,11 @@ import re
 
 from auditor.core.results import Results
 from auditor.report.answers import summarise
+from auditor.report.describe import sentence_case
 from auditor.report.formatting import date, short_hash
 from auditor.report.strings import Strings
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~=+-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|!~])")
 
 
 def model_card(results: Results, words: Strings) -> bytes:
@@ -23,7 +24,7 @@ def model_card(results: Results, words: Strings) -> bytes:
         f"|{'---|' * len(heads)}",
     ]
     for answer in summary.answers:
-        found = " ".join((answer.figure, *answer.detail))
+        found = " ".join((sentence_case(answer.figure), *answer.detail))
         lines.append(
             f"| {escaped(answer.question)} | {escaped(words.word(answer.group, answer.status))} | {escaped(found)} |"
         )

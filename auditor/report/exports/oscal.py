@@ -120,7 +120,7 @@ def _finding(row: ControlRow, words: Strings, make: _Ids) -> dict[str, Any]:
         "target": {
             "type": "objective-id",
             "target-id": _token(row.id),
-            "status": {"state": "not-satisfied", "reason": words.word("control", row.status.value)},
+            "status": {"state": "not-satisfied", "reason": "other", "remarks": words.word("control", row.status.value)},
         },
         "related-observations": [{"observation-uuid": make(f"control:{row.catalogue}:{row.id}")}],
     }

@@ -11,7 +11,7 @@ from typing import Any
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.results import Results
 from auditor.report.answers import epsilon_answer
-from auditor.report.describe import attack_title, scenario_title
+from auditor.report.describe import attack_title, scenario_title, sentence_case
 from auditor.report.formatting import number, short_hash
 from auditor.report.strings import Strings
 
@@ -134,7 +134,9 @@ def _measures(results: Results, words: Strings) -> list[dict[str, Any]]:
     found: list[tuple[str, str]] = []
     if privacy.get("mechanism", "none") != "none":
         answer = epsilon_answer(results, words)
-        found.append((words.plain("exports.measure_mechanism"), " ".join((answer.figure, *answer.detail))))
+        found.append(
+            (words.plain("exports.measure_mechanism"), " ".join((sentence_case(answer.figure), *answer.detail)))
+        )
     if secure.get("enabled"):
         found.append((words.plain("exports.measure_secure"), words.plain("exports.measure_secure_text")))
     return [
