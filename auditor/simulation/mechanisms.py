@@ -44,6 +44,11 @@ class Mechanism:
         return "record" if self.kind == "dp_sgd" else "client"
 
     @property
+    def protects(self) -> str | None:
+        """The declared unit of protection."""
+        return self.privacy.protects
+
+    @property
     def clipping(self) -> ClippingSettings:
         if self.privacy.clipping is None:
             raise SimulationError(

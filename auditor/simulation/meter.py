@@ -46,11 +46,14 @@ class Meter:
 
     def noise(self, tensors: Iterable[Tensor], *, norm: float) -> None:
         """Take in noise that was added to a sum of contributions clipped to ``norm``."""
-        for tensor in tensors:
-            squares = float(tensor.double().square().sum())
-            self._squares += squares
-            self._scaled_squares += squares / norm**2
-            self._values += tensor.numel()
+        parts = list(tensors)
+        self.noise_squares(float(total_norm(parts)) ** 2, sum(part.numel() for part in parts), norm=norm)
+
+    def noise_squares(self, squares: float, values: int, *, norm: float) -> None:
+        """Take in the sum of squares of so many noise values."""
+        self._squares += squares
+        self._scaled_squares += squares / norm**2
+        self._values += values
 
     def contribution(self, before: float, after: float) -> None:
         """Take in the norm of one contribution before and after clipping."""

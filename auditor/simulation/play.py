@@ -59,11 +59,19 @@ class TrainedFederation:
 
 
 class Cohort(NamedTuple):
-    """Who takes part in a round: clients invited, and the tasks of those whose updates will count."""
+    """Who takes part in a round.
+
+    Attributes:
+        round: 0-based.
+        invited: Clients drawn.
+        tasks: Of the clients whose updates will count.
+        aborted: Fewer clients were left than secure aggregation needs: nothing is released, no noise either.
+    """
 
     round: int
     invited: tuple[int, ...]
     tasks: list[ClientTask]
+    aborted: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,7 @@ class Play:
             )
             for client in left
         ]
-        return Cohort(round, tuple(invited), tasks)
+        return Cohort(round, tuple(invited), tasks, aborted=bool(holding) and not left)
 
     def work(self, state: State, cohort: Cohort) -> list[Work]:
         """The cohort's work, one client after the other."""
@@ -144,6 +152,8 @@ class Play:
         pairs = zip(cohort.tasks, works, strict=True)
         sent = [self.clients.send(task, work, norm=self.server.norm) for task, work in pairs]
         log = _log(cohort, sent)
+        if cohort.aborted:
+            return state, log
         self._check(log.loss is None or math.isfinite(log.loss), cohort.round)
         combined = self.server.combine(sent, self.clients.sent_names, state, round=cohort.round)
         self.server.adapt(sent, round=cohort.round)
@@ -183,6 +193,11 @@ class Play:
             found.append(f"{empty} of {len(self.parts)} clients hold no records and never take part.")
         if self.mechanism.clipped == "client" and self.functional.mixes_records:
             found.append("BatchNorm statistics leave the clients without clipping or noise; no bound covers them.")
+        if self.mechanism.protects not in (None, self.mechanism.clipped) and self.mechanism.clipped != "none":
+            found.append(
+                f"privacy.protects is '{self.mechanism.protects}'; as played, '{self.mechanism.kind}' clips the "
+                f"contribution of each {self.mechanism.clipped}."
+            )
         return tuple(found)
 
 

@@ -114,8 +114,10 @@ def _private_gradient(
         noise = _noise(stack, rows, generators, mechanism.sum_noise_std)
         sums = [torch.einsum("kb,kb...->k...", f, g) for f, g in zip(factors, gradients, strict=True)]
         if mechanism.sum_noise_std:
-            for position, row in enumerate(rows):
-                jobs[row].meter.noise([n[position] for n in noise], norm=mechanism.norm)
+            squares = torch.stack([n.flatten(1).square().sum(dim=1) for n in noise]).sum(dim=0).tolist()
+            values = sum(n[0].numel() for n in noise)
+            for row, total in zip(rows, squares, strict=True):
+                jobs[row].meter.noise_squares(total, values, norm=mechanism.norm)
         expected = torch.tensor([float(sizes[row]) for row in rows], dtype=model.dtype, device=model.device)
         private = [(s + n) / _spread(expected, s) for s, n in zip(sums, noise, strict=True)]
         means = (losses.detach() * side.real).sum(dim=1) / side.real.sum(dim=1)

@@ -125,11 +125,12 @@ def test_an_empty_cohort_leaves_the_model_as_it_was() -> None:
     assert all(log.loss is None and log.records == 0 for log in empty)
 
 
-def test_rounds_below_the_threshold_do_not_move_the_model() -> None:
+@pytest.mark.parametrize("mechanism", ["none", "dp_fedavg", "distributed"])
+def test_rounds_below_the_threshold_do_not_move_the_model(mechanism: str) -> None:
     secure = {"enabled": True, "threshold": 4, "dropout": 1.0}
     setting = federation(aggregation={"secure": secure})
     start = FunctionalModel(linear_model()).initial_state(3)
-    found = train_federation(setting, privacy(), linear_model(), separable(20), seed=0, initial=start)
+    found = train_federation(setting, privacy(mechanism), linear_model(), separable(20), seed=0, initial=start)
     assert all(torch.equal(found.state[name], start[name]) for name in start)
 
 
@@ -176,6 +177,21 @@ def test_only_the_chosen_layers_move() -> None:
     found = train_federation(setting, privacy(), model, separable(60), seed=0, initial=start).state
     changed = {name for name in start if not torch.equal(found[name], start[name])}
     assert changed == {"last.weight", "last.bias"}
+
+
+def test_an_empty_cohort_under_client_level_noise_still_adds_it() -> None:
+    """The bound holds for rounds that nobody joined only if they are as noisy as the others."""
+    setting = federation(clients=2, rounds=1, participation={"scheme": "poisson", "rate": 1e-9})
+    start = FunctionalModel(linear_model()).initial_state(3)
+    found = train_federation(setting, privacy("dp_fedavg"), linear_model(), separable(20), seed=0, initial=start)
+    assert found.history[0].clients == ()
+    assert (flat(found.state) - flat(start)).abs().min() > 0
+
+
+def test_a_unit_of_protection_that_is_not_the_clipped_one_is_noted() -> None:
+    declared = privacy("dp_ftrl", protects="record")
+    (note,) = train_federation(federation(), declared, linear_model(), separable(20), seed=0).notes
+    assert note == "privacy.protects is 'record'; as played, 'dp_ftrl' clips the contribution of each client."
 
 
 @pytest.mark.parametrize("rule", ["median", "trimmed_mean", "krum"])
