@@ -67,7 +67,7 @@ def unpack(path: Path, *, prefixes: tuple[str, ...] = ("",)) -> Packed:
     """
     with _reading(path) as file:
         names = [name for name in file.keys() if name.startswith(prefixes)]  # noqa: SIM118  not a dict
-        return Packed({name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["json"]))
+        return Packed({name: file.get_tensor(name).clone() for name in names}, json.loads(file.metadata()["json"]))
 
 
 # Updates. ``before`` is kept once: all updates of a unit start from the same state.

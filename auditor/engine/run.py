@@ -91,7 +91,7 @@ def run_audit(
         files = [directory.write_results(results)]
         if render_report:
             files += render(out, document.settings.report.formats)
-        return AuditRun(results, tuple(files), session.done_now, len(session.finished) - session.done_now)
+        return AuditRun(results, tuple(files), session.done_now, session.reused)
 
 
 class _Run:

@@ -55,6 +55,7 @@ class Session:
         finished: Units with an output, by key, of this run and of earlier ones.
         failed: Key of a unit to why it has no output.
         refused: Keys of units that the budget did not allow.
+        done_now, reused: How many units this run did, and how many it found finished.
     """
 
     def __init__(self, directory: RunDirectory, executor: Executor, *, clock: Clock, progress: Progress) -> None:
@@ -65,17 +66,16 @@ class Session:
         self.finished: dict[str, JournalEntry] = directory.finished()
         self.failed: dict[str, str] = {}
         self.refused: set[str] = set()
-        self.done_now = 0
+        self.done_now = self.reused = 0
         self._siblings: dict[str, list[str]] = {}
 
     def cpu_seconds(self, work: Work) -> float:
         """Processor time of all units of ``work`` that have an output, over all resumptions."""
-        keys = {work.train.key, *(unit.key for unit in (*work.observations, *work.references))}
-        keys |= {unit.key for units in work.attacks.values() for unit in units}
-        return sum(self.finished[key].cpu_seconds for key in keys if key in self.finished)
+        return sum(self.finished[key].cpu_seconds for key in work.keys if key in self.finished)
 
     def run(self, plan: Plan, work: Work) -> None:
         """All stages. Attacks that cost little come first, so that a short budget still answers something."""
+        self.reused = len(work.keys & self.finished.keys())
         for stage in self._stages(plan, work):
             self.run_stage(stage)
 

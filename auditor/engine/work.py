@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from auditor.attacks.registry import available
@@ -35,11 +36,11 @@ class Work:
     references: tuple[Unit, ...]
     attacks: Mapping[str, tuple[Unit, ...]]
 
-    @property
-    def size(self) -> int:
-        """Distinct units; attacks of two scenarios may share theirs."""
-        attacks = {unit.key for units in self.attacks.values() for unit in units}
-        return 1 + len(self.observations) + len(self.references) + len(attacks)
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Keys of all units; attacks of two scenarios may share theirs."""
+        attacks = (unit for units in self.attacks.values() for unit in units)
+        return frozenset(unit.key for unit in (self.train, *self.observations, *self.references, *attacks))
 
 
 class Shown(NamedTuple):
