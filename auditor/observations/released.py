@@ -1,6 +1,6 @@
 """What the federation releases to an adversary."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -57,9 +57,24 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of the released model."""
+    """The weights of the released model.
+
+    Attributes:
+        state: Parameters and buffers.
+        candidates: Records that their holder asks about, members and others in an order that says nothing; None
+            where no membership is asked.
+    """
 
     state: State
+    candidates: Records | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Stored states of one training, earliest first, and the records that their holder asks about."""
+
+    states: tuple[State, ...]
+    candidates: Records
 
 
 @dataclass(frozen=True)
@@ -71,11 +86,26 @@ class Queries:
             per-record mean token log-likelihood as ``(candidates, 1)``.
         losses: Per-record loss, shape ``(candidates,)``.
         labels: Labels of the candidates, shape ``(candidates, ...)``.
+        inputs: The candidates themselves, which whoever asks about them holds; None where they were not handed on.
     """
 
     outputs: Tensor
     losses: Tensor
     labels: Tensor
+    inputs: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LabelOracle:
+    """A model that answers with its predicted class alone.
+
+    Attributes:
+        ask: Inputs ``(n, *input_shape)`` -> predicted classes ``(n,)``.
+        candidates: The records that are asked about.
+    """
+
+    ask: Callable[[Tensor], Tensor]
+    candidates: Records
 
 
 @dataclass(frozen=True)
@@ -122,4 +152,4 @@ class Rounds:
         return tuple(sorted({client for view in self.rounds for client in view.cohort}))
 
 
-Observation = ClientUpdate | Aggregate | Weights | Queries | Rounds
+Observation = ClientUpdate | Aggregate | Weights | Checkpoints | Queries | LabelOracle | Rounds

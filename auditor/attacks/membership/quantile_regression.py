@@ -1,0 +1,120 @@
+"""Membership by how much better a record fits than its own features let expect."""
+
+from typing import Annotated, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesRegressor
+from torch import Tensor
+
+from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
+from auditor.attacks.membership.statistics import signal
+from auditor.core.errors import AttackFailed
+from auditor.core.grants import Grant
+from auditor.core.shape import Modality, TargetShape, Task
+from auditor.observations.records import Records
+from auditor.observations.released import Observation, Queries
+from auditor.observations.returned import MembershipScores
+
+Floats = NDArray[np.float64]
+COMPONENTS = 48
+TREES = 100
+SMALLEST_VARIANCE = 1e-9
+
+
+class Fit(NamedTuple):
+    """Expected statistic and its variance, for each candidate."""
+
+    mean: Floats
+    variance: Floats
+
+
+class QuantileRegression:
+    """Regress the model's statistic on a record's features, on population records; members exceed it.
+
+    Bertran et al., 2023, arXiv:2307.03694, in the Gaussian form of its section 4: mean and variance are regressed,
+    and the standardised excess is a threshold at every quantile at once. Needs no reference models. Fitted on
+    population records alone, never on records that it scores; the variance is fitted on out-of-bag residuals,
+    so it does not inherit the mean's own overfitting.
+    """
+
+    name: ClassVar[str] = "membership/quantile-regression"
+    title: ClassVar[str] = "Membership by quantile regression on other records"
+    paper: ClassVar[str] = "Bertran et al., 2023, arXiv:2307.03694"
+    needs: ClassVar[Needs] = Needs(
+        frozenset({Grant.MODEL_QUERIES, Grant.POPULATION_DATA}),
+        modalities=frozenset({Modality.IMAGE, Modality.TABULAR, Modality.TIMESERIES}),
+    )
+    revision: ClassVar[int] = 1
+    observes: ClassVar[tuple[type, ...]] = (Queries,)
+    attack_class: ClassVar[str] = "membership"
+
+    class Params(AttackParams):
+        """How much population it asks for."""
+
+        least_population: Annotated[int, Field(ge=50)] = Field(
+            1000, description="With fewer records the regression is no better than one threshold for all."
+        )
+
+    def __init__(self, params: AttackParams) -> None:
+        assert isinstance(params, self.Params)
+        self.params = params
+
+    def unmet(self, shape: TargetShape) -> list[str]:
+        """Enough population records."""
+        if shape.population >= self.params.least_population:
+            return []
+        return [f"needs {self.params.least_population:,} population records; the target has {shape.population:,}"]
+
+    def cost(self, shape: TargetShape) -> Cost:
+        """One query a candidate, and one a population record."""
+        return Cost(queries=1)
+
+    def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
+        """Standardised excess over the regression, shape ``(candidates,)``."""
+        assert isinstance(seen, Queries)
+        if seen.inputs is None or known.population is None:
+            raise AttackFailed("the records themselves (candidates and population) are missing")
+        if known.population_outputs is None or known.population_losses is None:
+            raise AttackFailed("the model's answers on population records are missing")
+        task = known.model.task
+        mine = signal(seen.outputs, seen.losses, seen.labels, task=task).cpu().numpy()
+        labels = known.population.labels
+        theirs = signal(known.population_outputs, known.population_losses, labels, task=task).cpu().numpy()
+        population, candidates = _features(known.population, Records(seen.inputs, seen.labels), known.model.task)
+        fit = _regress(population, theirs, candidates, seed=context.seed % 2**32)
+        return MembershipScores(torch.from_numpy((mine - fit.mean) / np.sqrt(fit.variance)))
+
+
+def _regress(population: Floats, values: Floats, candidates: Floats, *, seed: int) -> Fit:
+    mean = _forest(seed).fit(population, values)
+    residuals = (values - mean.oob_prediction_) ** 2
+    spread = _forest(seed + 1).fit(population, residuals)
+    floor = max(SMALLEST_VARIANCE, 0.05 * float(residuals.mean()))
+    return Fit(mean.predict(candidates), np.maximum(spread.predict(candidates), floor))
+
+
+def _forest(seed: int) -> ExtraTreesRegressor:
+    return ExtraTreesRegressor(TREES, min_samples_leaf=5, bootstrap=True, oob_score=True, random_state=seed % 2**32)
+
+
+def _features(population: Records, candidates: Records, task: Task) -> tuple[Floats, Floats]:
+    """Principal components of the population's inputs, and the label, for both."""
+    inputs = [_rows(part.inputs) for part in (population, candidates)]
+    if inputs[0].shape[1] > COMPONENTS:
+        size = min(COMPONENTS, len(inputs[0]))
+        pca = PCA(size, svd_solver="randomized", random_state=0).fit(inputs[0])
+        inputs = [pca.transform(part) for part in inputs]
+    labels = [_rows(part.labels) for part in (population, candidates)]
+    if task == Task.CLASSIFICATION:
+        classes = np.unique(labels[0])
+        labels = [(part == classes[None, :]).astype(np.float64) for part in labels]
+    joined = [np.concatenate(pair, axis=1) for pair in zip(inputs, labels, strict=True)]
+    return joined[0], joined[1]
+
+
+def _rows(values: Tensor) -> Floats:
+    return values.detach().cpu().double().reshape(len(values), -1).numpy()
