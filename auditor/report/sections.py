@@ -69,6 +69,14 @@ class MeasureToTake:
     because: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Measures:
+    """Measures against what was found, and steps that would settle what is open."""
+
+    against: tuple[MeasureToTake, ...]
+    open: tuple[MeasureToTake, ...]
+
+
 def attack_blocks(results: Results, scenario: str, words: Strings) -> list[AttackBlock]:
     """The outcomes of one adversary in the order of the plan."""
     blocks = []
@@ -163,15 +171,21 @@ def largest(results: Results, count: int = 3) -> list[Finding]:
     return [f for f in by_weight(results.findings) if f.status == FindingStatus.EXCEEDS][:count]
 
 
-def measures_to_take(results: Results) -> list[MeasureToTake]:
-    """What the findings ask for, each once."""
-    groups: dict[str, list[str]] = {}
+def measures_to_take(results: Results) -> Measures:
+    """What the findings ask for, each advice once: against leakage, and to settle what is open."""
+    against: dict[str, list[str]] = {}
+    to_settle: dict[str, list[str]] = {}
     for finding in by_weight(results.findings):
         if finding.advice:
-            groups.setdefault(finding.advice, []).append(finding.sentence)
+            group = against if finding.status == FindingStatus.EXCEEDS else to_settle
+            group.setdefault(finding.advice, []).append(finding.sentence)
     for lint in results.accounting.lints:
-        groups.setdefault(lint.remedy, []).append(lint.title)
-    return [MeasureToTake(advice, tuple(because)) for advice, because in groups.items()]
+        against.setdefault(lint.remedy, []).append(lint.title)
+    return Measures(_listed(against), _listed(to_settle))
+
+
+def _listed(groups: dict[str, list[str]]) -> tuple[MeasureToTake, ...]:
+    return tuple(MeasureToTake(advice, tuple(because)) for advice, because in groups.items())
 
 
 def evidence_index(results: Results) -> list[tuple[str, tuple[str, ...]]]:
