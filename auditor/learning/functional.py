@@ -1,5 +1,6 @@
 """The model as a pure function of its state: outputs, losses and gradients."""
 
+import copy
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -51,7 +52,8 @@ class FunctionalModel:
         self.device = device
         self.dtype = dtype
         self.batch_norm = batch_norm
-        self.module = self._built(0)
+        # A copy: a user's function may return one and the same module each time, which must stay as it is.
+        self.module = copy.deepcopy(self._built(0)).to(device=device, dtype=dtype)
         self._norms = [part for part in self.module.modules() if isinstance(part, _BatchNorm)]
         frozen = {id(p) for norm in self._norms for p in norm.parameters()} if batch_norm == "frozen" else set()
         named = dict(self.module.named_parameters())
@@ -71,7 +73,12 @@ class FunctionalModel:
     def initial_state(self, seed: int) -> dict[str, Tensor]:
         """Freshly initialised parameters and buffers; the same for the same seed."""
         module = self._built(seed)
-        return {n: t.detach().clone() for n, t in [*module.named_parameters(), *module.named_buffers()]}
+        return {
+            name: tensor.detach()
+            .clone()
+            .to(self.device, tensor.dtype if not tensor.is_floating_point() else self.dtype)
+            for name, tensor in [*module.named_parameters(), *module.named_buffers()]
+        }
 
     def complete(self, state: State) -> dict[str, Tensor]:
         """The tensors of ``state`` that this model uses, on its device and in its precision.
@@ -209,8 +216,7 @@ class FunctionalModel:
 
     def _built(self, seed: int) -> nn.Module:
         with seeded(seed, device=self.device):
-            module = self.shared.build()
-        return module.to(device=self.device, dtype=self.dtype)
+            return self.shared.build()
 
     def _state_names(self) -> tuple[str, ...]:
         return (*self.parameter_names, *self.fixed_names, *self.buffer_names)

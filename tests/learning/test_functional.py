@@ -9,8 +9,9 @@ from torch.func import functional_call
 from auditor.core.shape import Task
 from auditor.learning.errors import LearningError
 from auditor.learning.functional import FunctionalModel
+from auditor.learning.local import local_training
 from auditor.observations.records import Records
-from tests.learning.models import Attention, BatchNormNet, cnn, images, mlp, shared, table
+from tests.learning.models import Attention, BatchNormNet, cnn, images, mlp, recipe, shared, table
 
 
 def test_initial_state_follows_from_the_seed_and_leaves_the_global_generator_alone() -> None:
@@ -177,3 +178,32 @@ def test_load_and_snapshot_give_the_state_back() -> None:
     module = model.load(state)
     torch.testing.assert_close(module(records.inputs), functional_call(BatchNormNet().eval(), state, records.inputs))
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.snapshot().items())
+
+
+def test_a_function_that_always_returns_the_same_module_stays_untouched() -> None:
+    one = mlp()
+    kept = {name: tensor.clone() for name, tensor in one.state_dict().items()}
+    model, records = FunctionalModel(shared(lambda: one, (6,))), table(6)
+    first = model.initial_state(0)
+    local_training(model, first, records, recipe(), batches=[torch.arange(6)])
+    model.outputs(first, records.inputs)
+    assert one.training
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in one.state_dict().items())
+    assert all(torch.equal(tensor, first[name]) for name, tensor in model.initial_state(1).items())
+
+
+def test_an_exported_program_is_a_model() -> None:
+    """It refuses ``train()``; everything else works, per-record gradients included."""
+    module, records = mlp(), table(5)
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(module, (torch.randn(4, 6),), dynamic_shapes=({0: batch},))
+    model = FunctionalModel(shared(lambda: program.module(), (6,)))
+    state = model.initial_state(0)
+    torch.testing.assert_close(model.outputs(state, records.inputs, training=True), module(records.inputs))
+    found = model.per_record_gradients(state, records, training=True)
+    assert not model.per_record_by_loop
+    torch.testing.assert_close(found["0.weight"].mean(dim=0), model.gradient(state, records)["0.weight"])
+    after = local_training(model, state, records, recipe(), batches=[torch.arange(5)])
+    torch.testing.assert_close(
+        after["2.bias"], state["2.bias"] - 0.1 * model.gradient(state, records, training=True)["2.bias"]
+    )
