@@ -111,6 +111,7 @@ class Knowledge:
         population: Other records of the same kind.
         population_outputs, population_losses: What the audited model answers on them (needs queries).
         references: The adversary's own models.
+        candidates: A finite prior: records of which exactly one stands behind the observation, in random order.
     """
 
     model: SharedModel
@@ -118,6 +119,7 @@ class Knowledge:
     population_outputs: Tensor | None = None
     population_losses: Tensor | None = None
     references: ReferenceModels | None = None
+    candidates: Records | None = None
 
 
 @dataclass(frozen=True)
@@ -129,12 +131,18 @@ class RunContext:
         seed: For a generator of its own; nothing sets a global seed.
         deadline: ``time.monotonic()`` value after which the attack must return what it has, or None.
         progress: Called with a fraction in [0, 1].
+        batched: How independent candidates are to be computed: as one tensor program or one after the other. The
+            two round differently, so the engine measures once for a run; None leaves it to the attack.
+        shortened: Reasons why the attack did less than its parameters ask, to be appended to by an attack that
+            plans around the deadline; what was shortened is done again by a later run.
     """
 
     device: str = "cpu"
     seed: int = 0
     deadline: float | None = None
     progress: Callable[[float], None] = lambda fraction: None
+    batched: bool | None = None
+    shortened: list[str] = field(default_factory=list)
 
     def generator(self, *, device: str = "cpu") -> torch.Generator:
         """A generator seeded with :attr:`seed`."""

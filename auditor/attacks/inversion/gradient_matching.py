@@ -151,7 +151,7 @@ class GradientMatching:
             free = known.model.task is Task.REGRESSION
             return Search(unknowns, replay, distance, weights.to(context.device), schedule, free)
 
-        return probe(make, *begin)
+        return probe(make, *begin, wanted=context.batched)
 
     def _returned(self, found: Found, chosen: int, search: Search, rule: str) -> Reconstruction:
         local = search.replay.seen.local

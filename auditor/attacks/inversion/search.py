@@ -85,6 +85,10 @@ class Search:
             done += 1
             if done == _TIMED_STEPS:
                 steps = _affordable(steps, context, each=(time.monotonic() - began) / done)
+                if steps < self.schedule.iterations:
+                    context.shortened.append(
+                        f"{steps} of {self.schedule.iterations} iterations fit before the deadline"
+                    )
             context.progress(done / steps)
         last = self._objective(free, targets).detach()
         _keep(last, least, (best, free.detach()), (best_labels, targets.detach()))
@@ -132,14 +136,16 @@ def _affordable(steps: int, context: RunContext, *, each: float) -> int:
     return max(_TIMED_STEPS + 1, min(steps, _TIMED_STEPS + int(left / max(each, 1e-6))))
 
 
-def probe(make: Callable[[bool], Search], start: Tensor, labels: Tensor) -> Search:
-    """The batched or the serial search, whichever takes a step faster on this device.
+def probe(make: Callable[[bool], Search], start: Tensor, labels: Tensor, *, wanted: bool | None = None) -> Search:
+    """The batched or the serial search: the one ``wanted``, or whichever takes a step faster on this device.
 
     On CPUs batching candidates helps small networks and hurts larger ones, so it is measured, once. A model that
     cannot be batched (e.g. BatchNorm that tracks statistics in place) runs serially.
     """
-    if start.shape[0] == 1:
+    if start.shape[0] == 1 or wanted is False:
         return make(False)
+    if wanted:
+        return make(_can_batch(make(True), start, labels))
     seconds: dict[bool, float] = {}
     for batched in (True, False):
         search = make(batched)
@@ -154,3 +160,13 @@ def probe(make: Callable[[bool], Search], start: Tensor, labels: Tensor) -> Sear
                 raise
             seconds[batched] = float("inf")
     return make(seconds[True] <= seconds[False])
+
+
+def _can_batch(search: Search, start: Tensor, labels: Tensor) -> bool:
+    try:
+        search.distances(search.unknowns.decode(start), labels)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        return False
+    return True
