@@ -8,7 +8,10 @@ from auditor.policy.statements import measured_finding, most_prominent
 
 
 def control_finding(outcome: Outcome) -> Finding:
-    """``within`` where the control came out as it must, ``failed`` where the test cannot be relied on."""
+    """``not_applicable`` where the control came out as it must, ``failed`` where the test cannot be relied on.
+
+    A control says nothing about the target and has no limit, so it never adds to what is within one.
+    """
     positive = is_positive_control(outcome)
     answer = shows_power if positive else is_clean
     name = f"{outcome.key}:control"
@@ -17,7 +20,7 @@ def control_finding(outcome: Outcome) -> Finding:
         judgement = Judgement(FindingStatus.INCONCLUSIVE, f"{_name(positive)}: gave no figure that could be used")
         return measured_finding(outcome, most_prominent(outcome), judgement, limit=None, name=name)
     measurement, good = (max if positive else min)(answers, key=lambda pair: pair[1])
-    judgement = Judgement(FindingStatus.WITHIN if good else FindingStatus.FAILED, _because(positive, good))
+    judgement = Judgement(FindingStatus.NOT_APPLICABLE if good else FindingStatus.FAILED, _because(positive, good))
     advice = "" if good else _ADVICE[positive]
     return measured_finding(outcome, measurement, judgement, limit=None, advice=advice, name=name)
 

@@ -111,10 +111,10 @@ def test_every_outcome_yields_a_finding():
     assert len({f.id for f in made}) == len(made), "ids are unique"
 
 
-def test_a_clean_negative_control_is_within_and_a_dirty_one_is_a_failed_test():
+def test_a_clean_negative_control_judges_nothing_and_a_dirty_one_is_a_failed_test():
     limit = "released-model:membership/lira@initial:control:tpr_at_fpr[fpr=0.01]"
     clean = findings(outcome(measurement(0.01, 0.005, 0.02), state=ModelState.INITIAL))[limit]
-    assert clean.status == FindingStatus.WITHIN
+    assert clean.status == FindingStatus.NOT_APPLICABLE
     dirty = findings(outcome(measurement(0.2, 0.15, 0.25), state=ModelState.INITIAL))[limit]
     assert dirty.status == FindingStatus.FAILED
     assert "target.data" in dirty.advice
@@ -149,7 +149,7 @@ def test_a_positive_control_says_whether_the_attack_works_at_all():
     works = findings(control(1.0, 0.63, 1.0))[
         "single-record:inversion/gradient-matching@trained:control:recovered_share"
     ]
-    assert works.status == FindingStatus.WITHIN
+    assert works.status == FindingStatus.NOT_APPLICABLE
     assert "Positive control: the attack works" in works.sentence
     broken = findings(control(0.0, 0.0, 0.37))[
         "single-record:inversion/gradient-matching@trained:control:recovered_share"
