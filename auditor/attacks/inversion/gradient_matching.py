@@ -21,7 +21,7 @@ from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
 
 _FEWEST = 100
-_NEARLY = 1.35
+_NEARLY = 1.1
 
 
 class GradientMatching:
