@@ -10,7 +10,7 @@ from auditor.accounting.bracket import Bracket, LossEngine
 from auditor.accounting.closed_forms import gaussian_epsilon
 from auditor.accounting.crosscheck import Verdict, crosscheck
 from auditor.accounting.discrete import discrete_gaussian_rho, renyi_epsilon, skellam_curve
-from auditor.accounting.reduce import Reduction, assumptions, effective, reduce
+from auditor.accounting.reduce import Reduction, assumptions, coarser, effective, reduce
 from auditor.accounting.saddle import Event
 from auditor.accounting.spec import Adjacency, Noise, PrivacySpec
 from auditor.accounting.tilted import Seen
@@ -18,6 +18,7 @@ from auditor.core.privacy import Agreement, EngineValue, EpsilonEstimate
 
 OWN = "tilted FFT"
 VERSION = "1"
+_MANY = 40
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,20 @@ def epsilon_bracket(reduction: Reduction, spec: PrivacySpec, effort: Effort) -> 
 def both_ways(events: Sequence[Event], seen: Seen, spec: PrivacySpec, effort: Effort) -> Bracket:
     """The larger of 'removed' and 'added'; the smaller one is computed no finer than needed to know that it is."""
 
+    fine = effort.precision * (2 if len(events) > _MANY else 1)
+
     def bracket(precision: float, *, mirrored: bool, seconds: float = effort.seconds) -> Bracket:
         engine = LossEngine(events, mirrored=mirrored, precision=precision, seconds=seconds, seen=seen)
         return engine.epsilon(spec.delta)
 
-    first = bracket(effort.precision, mirrored=False)
+    first = bracket(fine, mirrored=False)
     if spec.change is Adjacency.REPLACE_ONE or all(event.pair.symmetric for event in events):
+        return first
+    if len(events) > _MANY and _dominated(events, seen, spec.delta, first.lower):
         return first
     other = bracket(2e-2, mirrored=True, seconds=effort.seconds / 4)
     if other.upper > first.lower:
-        other = bracket(effort.precision, mirrored=True)
+        other = bracket(fine, mirrored=True)
     larger = first if first.upper >= other.upper else other
     return replace(
         larger,
@@ -106,6 +111,12 @@ def both_ways(events: Sequence[Event], seen: Seen, spec: PrivacySpec, effort: Ef
         upper=max(first.upper, other.upper),
         seconds=first.seconds + other.seconds,
     )
+
+
+def _dominated(events: Sequence[Event], seen: Seen, delta: float, lower: float) -> bool:
+    """Whether 'added' stays below ``lower``, by a quick bound: less noise and a higher rate, rounded to a few pairs."""
+    engine = LossEngine(coarser(events), mirrored=True, precision=2e-2, seconds=1.0, seen=seen)
+    return engine.epsilon(delta).upper <= lower
 
 
 def _lower(reduction: Reduction, spec: PrivacySpec, effort: Effort) -> float:

@@ -17,6 +17,8 @@ from auditor.accounting.tilted import ALWAYS, EXTENDED, Composed, Seen, Step, co
 
 LARGEST_GRID = 1 << 22
 _SLACK = 1e-9
+_LONG = 300_000
+"""From so many steps on, half of the bracket that is allowed is enough."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ def _crossing(composed: Composed, delta: float, *, upper: bool) -> _Crossing:
             return _Crossing(float("inf") if upper else float(losses[last]))
         if not upper:
             wanted = wanted + extra[last]
-        ratio = (beyond[last] - wanted) / beyond_shrunk[last]
+        ratio = (beyond[last] - wanted) / max(beyond_shrunk[last], 1e-320)
         exact = middle + np.log(ratio) if ratio > 0 else losses[last + 1 if upper else last]
         found = float(np.clip(exact, losses[last], losses[last + 1]))
         slope = float(np.exp(away[last]) * beyond_shrunk[last] / wanted)

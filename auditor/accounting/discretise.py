@@ -100,10 +100,12 @@ def _merge_down(pair: LossPair, step: float, ends: tuple[int, int], *, mirrored:
     points = np.arange(low, high + 1, dtype=float)
     bounds = step * (np.arange(low, high) + 0.5)
     cells = pair.cells(bounds)
-    offset = _allowed_shift(_middle_excess(cells, points, step), step, parts)
-    bounds = bounds + offset
-    bounds = bounds - _midway(pair.cells(bounds), points, step, offset)
-    cells = pair.cells(bounds)
+    offset = 0.0
+    if _mean_excess(cells, points, step) > 0.03 * step:
+        offset = _allowed_shift(_middle_excess(cells, points, step), step, parts)
+        bounds = bounds + offset
+        bounds = bounds - _midway(pair.cells(bounds), points, step, offset)
+        cells = pair.cells(bounds)
     if mirrored:
         cells = CellMasses(cells.q[::-1], cells.p[::-1])
         points, offset = -points[::-1], -offset
@@ -121,6 +123,11 @@ def _merge_down(pair: LossPair, step: float, ends: tuple[int, int], *, mirrored:
 
 def _allowed_shift(shift: float, step: float, parts: int | None) -> float:
     return shift if parts is None else round(shift / step * parts) * step / parts
+
+
+def _mean_excess(cells: CellMasses, points: Floats, step: float) -> float:
+    """Mean distance of the merged losses from the grid; exchanging costs in proportion to it."""
+    return float(np.abs(_excess(cells, points, step)) @ np.maximum(cells.p, cells.q))
 
 
 def _middle_excess(cells: CellMasses, points: Floats, step: float) -> float:

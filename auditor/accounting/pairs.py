@@ -72,16 +72,20 @@ def normal_mass(start: Floats, stop: Floats) -> Floats:
     with np.errstate(invalid="ignore", over="ignore"):
         width = stop - start
         middle = 0.5 * (start + stop)
-        flip = middle > 0
-        low = np.where(flip, -stop, start)
-        high = np.where(flip, -start, stop)
-        wide = special.ndtr(high) - special.ndtr(low)
         m2 = middle * middle
         w2 = width * width
         series = 1 + w2 * ((m2 - 1) / 24 + w2 * (((m2 - 6) * m2 + 3) / 1920 + w2 * _hermite6(m2) / 322560))
-        narrow = np.exp(-0.5 * m2) * (width / np.sqrt(2 * np.pi)) * series
-        small = width * np.maximum(np.abs(middle), 1) < 0.05
-    return np.where(small, narrow, wide)
+        mass = np.exp(-0.5 * m2) * (width / np.sqrt(2 * np.pi)) * series
+        wide = np.flatnonzero(~(width * np.maximum(np.abs(middle), 1) < 0.05))
+    mass[wide] = _difference(start[wide], stop[wide])
+    return np.asarray(mass)
+
+
+def _difference(start: Floats, stop: Floats) -> Floats:
+    """Difference of the cumulative distribution, on the side where it is small."""
+    flip = start + stop > 0
+    low, high = np.where(flip, -stop, start), np.where(flip, -start, stop)
+    return np.asarray(special.ndtr(high) - special.ndtr(low))
 
 
 def _hermite6(m2: Floats) -> Floats:
@@ -132,7 +136,9 @@ class MixturePair:
         """Masses between the losses ``bounds``."""
         edges = np.concatenate(([-np.inf], self.invert(bounds), [np.inf]))
         edges = np.maximum.accumulate(edges)
-        return CellMasses(self._mass(self.p, edges), self._mass(self.q, edges))
+        parts = {mean: self._part(mean, edges) for mean in {mean for _, mean in self.p + self.q}}
+        p, q = (np.sum([weight * parts[mean] for weight, mean in side], axis=0) for side in (self.p, self.q))
+        return CellMasses(p, q)
 
     def support(self, tail: float) -> Support:
         """Losses at the outer quantiles of ``P`` above and of ``Q`` below."""
@@ -161,12 +167,9 @@ class MixturePair:
             far = top + np.log(sum(weight * np.exp(exponent - top) for weight, exponent in exponents))
         return np.asarray(np.where(top < 1, near, far))
 
-    def _mass(self, parts: tuple[tuple[float, float], ...], edges: Floats) -> Floats:
-        total = np.zeros(len(edges) - 1)
-        for weight, mean in parts:
-            standard = (edges - mean) / self.sigma
-            total += weight * normal_mass(standard[:-1], standard[1:])
-        return total
+    def _part(self, mean: float, edges: Floats) -> Floats:
+        standard = (edges - mean) / self.sigma
+        return normal_mass(standard[:-1], standard[1:])
 
     def _invert_one_sided(self, loss: Floats, weight: float, mean: float) -> Floats:
         """``P = (1 - w) N(0) + w N(mean)`` against ``Q = N(0)``: ``e^L = 1 - w + w e^t``, solved for ``t``."""

@@ -1,11 +1,14 @@
 """From a specification to dominating pairs: what bounds the mechanism from above, and what it is at least."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from auditor.accounting import closed_forms, pairs
+from auditor.accounting.pairs import LossPair
 from auditor.accounting.saddle import Event
 from auditor.accounting.shuffled import shuffled_pair
 from auditor.accounting.spec import Adjacency, Noise, Phase, PrivacySpec, Refused, Sampler, Trust
@@ -244,3 +247,19 @@ def _shuffled(spec: PrivacySpec, phases: tuple[Phase, ...], times: int) -> Reduc
 def _library(phases: tuple[Phase, ...], times: int) -> tuple[Phase, ...]:
     """Phases as the public accountants take them."""
     return tuple(phase.model_copy(update={"steps": phase.steps * times}) for phase in phases)
+
+
+def coarser(events: Sequence[Event]) -> tuple[Event, ...]:
+    """Fewer pairs that dominate the given ones: noise rounded down and rates rounded up to steps of a tenth.
+
+    Less noise is a mechanism that the original post-processes, and so is a higher Poisson rate.
+    Pairs other than one unit's Poisson sampling are kept.
+    """
+    counts: Counter[LossPair] = Counter()
+    for pair, times in events:
+        if isinstance(pair, pairs.MixturePair) and pair == pairs.poisson(pair.sigma, pair.p[-1][0]):
+            sigma, rate = pair.sigma, pair.p[-1][0]
+            lower = math.exp(math.floor(math.log(sigma) * 10) / 10)
+            pair = pairs.poisson(lower, min(1.0, math.exp(math.ceil(math.log(rate) * 10) / 10)))
+        counts[pair] += times
+    return tuple(Event(pair, times) for pair, times in counts.items())

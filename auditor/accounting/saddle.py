@@ -48,8 +48,11 @@ class Coarse:
     def cumulants(self, tilt: float) -> Cumulants:
         """Of the composition, at ``tilt``."""
         weights = self.logs + tilt * self.losses
-        norms = special.logsumexp(weights, axis=1)
-        shares = np.exp(weights - norms[:, None])
+        tops = weights.max(axis=1)
+        shares = np.exp(weights - tops[:, None])
+        sums = shares.sum(axis=1)
+        shares /= sums[:, None]
+        norms = tops + np.log(sums)
         means = (shares * self.losses).sum(axis=1)
         variances = (shares * (self.losses - means[:, None]) ** 2).sum(axis=1)
         value, mean = float(self.counts @ norms), float(self.counts @ means)
@@ -86,7 +89,7 @@ class Aim:
 
 def coarse(events: Sequence[Event], *, tail: float, mirrored: bool, seen: Seen = ALWAYS) -> Coarse:
     """Losses of every event on cells that follow its mass."""
-    cells = 1200 if len(events) <= 50 else 300
+    cells = 1200 if len(events) <= 50 else 120
     rows = [_row(event.pair, cells, tail, mirrored=mirrored) for event in events]
     width = max(len(row[0]) for row in rows)
     losses = np.zeros((len(rows), width))
@@ -144,7 +147,7 @@ def aim_at(picture: Coarse, tilt: float, *, slack: float) -> Aim:
     at = picture.cumulants(tilt)
     spread = float(np.sqrt(at.variance))
     reach = -np.log(slack)
-    pulls = np.sqrt(2 * reach) / spread * np.geomspace(1e-3, 8, 28)
+    pulls = np.sqrt(2 * reach) / spread * np.geomspace(1e-3, 8, 28 if len(picture.counts) <= 50 else 16)
     ups = [(picture.cumulants(tilt + pull).value - at.value + reach) / pull for pull in pulls]
     downs = [-(picture.cumulants(tilt - pull).value - at.value + reach) / pull for pull in pulls]
     up, down = int(np.nanargmin(ups)), int(np.nanargmax(downs))

@@ -144,15 +144,22 @@ class _Spectrum(NamedTuple):
 def _spectrum(steps: Sequence[Step], tilt: float, size: int, *, extended: bool) -> _Spectrum:
     """Product of all steps."""
     number = np.longdouble if extended and EXTENDED else np.float64
-    total = np.zeros(size // 2 + 1, dtype=np.result_type(number, 1j))
+    single = np.ones(size // 2 + 1, dtype=np.result_type(number, 1j))
+    total = np.zeros_like(single)
     log_norm, narrowest, spread = 0.0, 1.0, 0.0
     for step in steps:
         tilted, norm = _tilt(step.loss, tilt)
         log_norm += step.times * norm
-        logs = _log(np.asarray(fft.rfft(_fold(tilted, size).astype(number))))
+        spread += step.times * float(np.linalg.norm(tilted))
+        spectrum = np.asarray(fft.rfft(_fold(tilted, size).astype(number, copy=False)))
+        if step.times == 1:
+            single *= spectrum
+            continue
+        logs = _log(spectrum)
         total += step.times * logs
         narrowest = min(narrowest, _power_norm(logs, step.times - 1, size))
-        spread += step.times * float(np.linalg.norm(tilted))
+    if any(step.times == 1 for step in steps):
+        total += _log(single)
     return _Spectrum(total, log_norm, spread, narrowest, float(np.finfo(number).eps))
 
 
