@@ -9,33 +9,10 @@ from auditor.config.load import load_audit, load_blocks
 from auditor.core.errors import AuditorError
 from tests.config.test_load import GOOD, audit_file
 
-VALUES = [
-    "null",
-    "[]",
-    "{}",
-    "-1",
-    "0",
-    "1e400",
-    ".nan",
-    "true",
-    "'",
-    '"x"',
-    "[1,[2]]",
-    "{a:{b:c}}",
-    "*a",
-    "!!python/none",
-    "2026-01-01",
-    "\u2028",
-    "0x10",
-    "[{}]",
-    "|",
-    "<<",
-    "{1: 2}",
-    "x: y",
-    "&a 1",
-    "- a",
-    "? a",
-]
+VALUES = (
+    *("null", "[]", "{}", "-1", "0", "1e400", ".nan", "true", "'", '"x"', "[1, [2]]", "{a: {b: c}}", "&a 1", "*a"),
+    *("!!python/none", "x: y", "2026-01-01", "\u2028", "0x10", "- a", "[{}]", "{1: 2}", "? a", "|", "<<"),
+)
 
 
 def mutated(text: str, rng: random.Random) -> str:
