@@ -243,6 +243,11 @@ class ComputeSettings(Settings):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     executor: Literal["serial", "processes", "ray"] = "serial"
     workers: Count | None = None
+    vectorise: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Independent problems as one tensor program: 'auto' measures once for a run folder; the two ways "
+        "round differently, so fix one to compare folders bit for bit.",
+    )
 
 
 class ReportSettings(Settings):

@@ -59,12 +59,13 @@ def known_to(unit: Unit, *, target: Target, locate: Callable[[str], Path], devic
 
 
 def _references(unit: Unit, *, locate: Callable[[str], Path], device: str) -> ReferenceModels:
-    """Stack the reference models' answers, split into candidates and population."""
+    """The answers of as many reference models as the attack reads, split into candidates and population."""
     found = [unpack(locate(key)) for key in unit.inputs["references"]]
     cut = int(found[0].meta["candidates"])
 
     def stacked(name: str) -> Tensor:
-        return torch.stack([packed.tensors[name] for packed in found]).to(device)
+        blocks = torch.cat([packed.tensors[name] for packed in found])
+        return blocks[: unit.details["references"]].to(device)
 
     outputs, losses, included = stacked("outputs"), stacked("losses"), stacked("included")
     return ReferenceModels(
@@ -94,6 +95,7 @@ def run_attack(
     device: str,
     seconds_left: float | None,
     candidates: int,
+    batched: bool | None = None,
 ) -> Attacked:
     """Run one attack and refuse an output that cannot be measured.
 
@@ -101,10 +103,10 @@ def run_attack(
         AttackFailed: with the reason to print.
     """
     deadline = None if seconds_left is None else time.monotonic() + max(seconds_left, 0.0)
-    context = RunContext(device=device, seed=seed, deadline=deadline)
+    context = RunContext(device=device, seed=seed, deadline=deadline, batched=batched)
     output = attack.run(seen, known, context)
     check_output(output, candidates=candidates, input_shape=known.model.shape.input_shape)
-    return Attacked(output, context.out_of_time)
+    return Attacked(output, context.out_of_time or bool(context.shortened))
 
 
 def check_output(output: AttackOutput, *, candidates: int, input_shape: tuple[int, ...]) -> None:

@@ -20,7 +20,7 @@ from auditor.engine.packing import unpack, unpack_output, unpack_queries, unpack
 from auditor.engine.plan import Plan, PlannedAttack
 from auditor.engine.session import Session
 from auditor.engine.units import Unit
-from auditor.engine.work import Work
+from auditor.engine.work import Work, reference_units
 from auditor.metrics.labels import measure_labels
 from auditor.metrics.membership import measure_membership
 from auditor.metrics.reconstruction import measure_reconstruction
@@ -159,11 +159,11 @@ class Measurer:
 
     def _budget(self, row: PlannedAttack) -> str:
         if row.references:
-            keys = [unit.key for unit in self._work.references[: row.references]]
-            done = sum(key in self._session.finished for key in keys)
-            if done < len(keys):
+            blocks = reference_units(self._work.references, row.references)
+            done = sum(len(unit.details["indices"]) for unit in blocks if unit.key in self._session.finished)
+            if done < row.references:
                 return (
-                    f"budget: {done} of {len(keys)} reference models fitted into budget.minutes; "
+                    f"budget: {done} of {row.references} reference models fitted into budget.minutes; "
                     "run again with the same --out to go on"
                 )
         return "budget: no time was left of budget.minutes; run again with the same --out to go on"
@@ -175,7 +175,8 @@ class Measurer:
         if row.view == "queries":
             effort["queries"] = float(len(self._game.is_member))
         if row.references:
-            used = [self._session.finished[unit.key] for unit in self._work.references[: row.references]]
+            blocks = reference_units(self._work.references, row.references)
+            used = [self._session.finished[unit.key] for unit in blocks]
             effort["reference_models"] = float(row.references)
             effort["reference_cpu_seconds"] = round(sum(entry.cpu_seconds for entry in used), 3)
         return effort

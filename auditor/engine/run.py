@@ -13,6 +13,7 @@ from auditor.engine.assemble import RunFacts, assemble, settings_digest
 from auditor.engine.environment import described_environment, numeric_environment, resolve_device
 from auditor.engine.game import membership_game
 from auditor.engine.measure import Measurer
+from auditor.engine.paths import Paths, measure_paths
 from auditor.engine.plan import Plan, make_plan
 from auditor.engine.probe import measure_speed
 from auditor.engine.progress import Progress, Silent
@@ -114,8 +115,9 @@ class _Run:
         speed = measure_speed(target, self._settings.federation, device=self._device)
         plan = make_plan(self._document, target, speed=speed)
         lock = self._locked(target, plan)
+        paths = Paths.from_json(lock["paths"])
         self._directory.write_plan(plan.to_json())
-        work = make_work(plan, self._document, target, environment=numeric_environment(self._device))
+        work = make_work(plan, self._document, target, environment=numeric_environment(self._device), paths=paths)
         executor = make_executor(self._document, target, out=self._directory.path, device=self._device)
         try:
             session = Session(self._directory, executor, clock=self._clock, progress=self._progress)
@@ -135,7 +137,7 @@ class _Run:
             id=lock["id"],
             started=lock["started"],
             command=self._command,
-            environment=described_environment(self._device, executor.name),
+            environment={**described_environment(self._device, executor.name), **paths.to_json()},
             cpu_seconds=round(session.cpu_seconds(work), 3),
         )
         outcomes = measurer.outcomes()
@@ -160,7 +162,14 @@ class _Run:
             "weights_sha256": target.weights_sha256,
             "splits": {split.name: split.sha256 for split in target.splits},
             "environment": numeric_environment(self._device),
+            "paths": self._paths(lock, target, plan).to_json(),
             "settings": self._settings.model_dump(mode="json"),
         }
         self._directory.write_lock(value)
         return value
+
+    def _paths(self, lock: dict[str, Any] | None, target: Target, plan: Plan) -> Paths:
+        """What an earlier run in this folder measured on the same kind of machine, or a measurement of now."""
+        if lock is not None and lock["environment"] == numeric_environment(self._device):
+            return Paths.from_json(lock["paths"])
+        return measure_paths(target, self._settings, device=self._device, references=plan.reference_models)

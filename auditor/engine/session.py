@@ -96,7 +96,7 @@ class Session:
 
     def _references(self, plan: Plan, work: Work) -> Stage:
         """Where they do not all fit, they may use half of what is left; the other half is for the other attacks."""
-        missing = sum(unit.key not in self.finished for unit in work.references)
+        missing = sum(len(u.details["indices"]) for u in work.references if u.key not in self.finished)
         trained = self.finished.get(work.train.key)
         each = max(plan.reference_seconds, trained.seconds if trained else 0.0)
         whole = missing * each / self._executor.workers

@@ -1,6 +1,6 @@
 """From a plan to units of work: what each planned attack reads, in the order in which it can be done."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from auditor.core.canonical import digest
 from auditor.core.seeds import derive_seed
 from auditor.core.shape import ModelState
 from auditor.engine.adversary import Knows
+from auditor.engine.paths import Paths
 from auditor.engine.plan import Plan, PlannedAttack
 from auditor.engine.units import Unit, UnitKind, make_unit
 from auditor.targets.target import Target
@@ -26,7 +27,7 @@ class Work:
         train: The audited model.
         queries: What it answers on candidates and population; also gives its utility.
         observations: The other things released, with :attr:`queries`.
-        references: Reference models, in the order of their index.
+        references: Blocks of reference models, in the order of their indices.
         attacks: Key of a planned attack to its units, one for each observation.
     """
 
@@ -73,13 +74,21 @@ def target_digest(target: Target, document: AuditDocument) -> str:
     )
 
 
-def make_work(plan: Plan, document: AuditDocument, target: Target, *, environment: Mapping[str, str]) -> Work:
+def reference_units(work_references: Sequence[Unit], models: int) -> tuple[Unit, ...]:
+    """The blocks that hold the first ``models`` reference models."""
+    return tuple(unit for unit in work_references if unit.details["indices"][0] < models)
+
+
+def make_work(
+    plan: Plan, document: AuditDocument, target: Target, *, environment: Mapping[str, str], paths: Paths
+) -> Work:
     """The units of a plan."""
-    maker = _Maker(plan, document, target, environment)
+    maker = _Maker(plan, document, target, environment, paths)
     train = maker.train()
     asked = Shown("queries", ModelState.TRAINED)
     queries = maker.observe(asked, train=train)
-    references = tuple(maker.reference(index) for index in range(plan.reference_models))
+    models = range(plan.reference_models)
+    references = tuple(maker.references(models[i : i + paths.block]) for i in range(0, len(models), paths.block))
     observations = {asked: queries}
     attacks: dict[str, tuple[Unit, ...]] = {}
     for row in plan.attacks:
@@ -101,21 +110,26 @@ def _mechanism(federation: FederationSettings, privacy: PrivacySettings) -> dict
 class _Maker:
     """Makes units that share target, seed and environment."""
 
-    def __init__(self, plan: Plan, document: AuditDocument, target: Target, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: Plan, document: AuditDocument, target: Target, environment: Mapping[str, str], paths: Paths
+    ) -> None:
         self._plan = plan
         self._document = document
         self._seed = document.settings.audit.seed
         self._given = target.weights is not None
         self._target = target_digest(target, document)
         self._environment = environment
+        self._paths = paths
         self._federation = _mechanism(document.settings.federation, document.settings.privacy)
 
     def train(self) -> Unit:
         details = {"given": self._given, **({} if self._given else self._federation)}
         return self._unit(UnitKind.TRAIN, "audited model", details)
 
-    def reference(self, index: int) -> Unit:
-        return self._unit(UnitKind.REFERENCE, "reference model", {"index": index, **self._federation}, index)
+    def references(self, indices: Sequence[int]) -> Unit:
+        """A model's seed follows from its index, not from its block."""
+        details = {"indices": list(indices), "how": self._paths.references, **self._federation}
+        return self._unit(UnitKind.REFERENCE, "reference models", details)
 
     def shown(self, row: PlannedAttack, state: ModelState) -> Shown:
         """What names an observation: scenarios that show the same share it."""
@@ -164,7 +178,7 @@ class _Maker:
         if row.view == "queries" and knows.population_answers:
             inputs["queries"] = (queries.key,)
         if knows.references:
-            inputs["references"] = tuple(unit.key for unit in references[: row.references])
+            inputs["references"] = tuple(unit.key for unit in reference_units(references, row.references))
         attack = available()[row.attack].attack
         details = {
             "view": row.view,
@@ -172,6 +186,8 @@ class _Maker:
             "revision": attack.revision if attack else 0,
             "parameters": self._plan.parameters[row.attack].model_dump(mode="json"),
             "knows": knows.names(),
+            "references": row.references,
+            "batched": self._paths.candidates == "stacked",
         }
         return tuple(
             self._unit(

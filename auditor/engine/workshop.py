@@ -18,10 +18,12 @@ from auditor.engine.adversary import known_to, run_attack
 from auditor.engine.game import Game, membership_game, reference_row
 from auditor.engine.packing import pack, pack_output, pack_queries, pack_updates, unpack, unpack_update
 from auditor.engine.units import Made, Task, Unit, UnitKind
+from auditor.learning.choice import Choice
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.model import State
 from auditor.observations.records import Records
 from auditor.observations.released import Observation, Queries, Weights
+from auditor.simulation.lockstep import train_federations
 from auditor.simulation.observe import observe_updates
 from auditor.simulation.rounds import train_federation
 from auditor.targets.target import Target
@@ -58,7 +60,7 @@ class Workshop:
             case UnitKind.TRAIN:
                 return Made(self._train(unit))
             case UnitKind.REFERENCE:
-                return Made(self._reference(unit))
+                return Made(self._references(unit))
             case UnitKind.OBSERVE:
                 return Made(self._observe(unit))
             case UnitKind.ATTACK:
@@ -97,27 +99,37 @@ class Workshop:
         require_finite(trained.state, "the training of the audited model")
         return pack(trained.state, {"type": "state"})
 
-    def _reference(self, unit: Unit) -> bytes:
-        """Train one model as the adversary would, and keep what it answers, not its weights."""
+    def _references(self, unit: Unit) -> bytes:
+        """Train models as the adversary would, and keep what they answer, not their weights."""
         candidates, population = self.game.candidates, self.target.population
-        row = self._row(int(unit.details["index"]))
         pool = Records(
             torch.cat([candidates.inputs, population.inputs]), torch.cat([candidates.labels, population.labels])
         )
+        indices = [int(index) for index in unit.details["indices"]]
+        rows = [self._row(index) for index in indices]
         federation = self.settings.federation
         if federation.partition.scheme == "by_column":
             federation = federation.model_copy(update={"partition": PartitionSettings(scheme="iid")})
-        trained = train_federation(
+        trained = train_federations(
             federation,
             self.settings.privacy,
             self.target.model,
-            pool[row.nonzero().squeeze(1)],
-            seed=unit.seed,
+            pool,
+            [row.nonzero().squeeze(1) for row in rows],
+            seeds=[derive_seed(unit.seed, index) for index in indices],
             device=self.device,
+            how=Choice(unit.details["how"], "measured for this run"),
         )
-        require_finite(trained.state, "the training of a reference model")
-        outputs, losses = self._answers(trained.state, pool)
-        return pack({"outputs": outputs, "losses": losses, "included": row}, {"candidates": len(candidates)})
+        answers = []
+        for one in trained.results:
+            require_finite(one.state, "the training of a reference model")
+            answers.append(self._answers(one.state, pool))
+        tensors = {
+            "outputs": torch.stack([outputs for outputs, _ in answers]),
+            "losses": torch.stack([losses for _, losses in answers]),
+            "included": torch.stack(rows),
+        }
+        return pack(tensors, {"candidates": len(candidates)})
 
     def _row(self, index: int) -> Tensor:
         return reference_row(
@@ -201,6 +213,7 @@ class Workshop:
             device=self.device,
             seconds_left=task.seconds_left,
             candidates=len(self.game.candidates),
+            batched=unit.details["batched"],
         )
         return Made(pack_output(done.output, {"cut": done.cut}), done.cut)
 

@@ -65,6 +65,7 @@ DIGITS: dict[str, Any] = {
         "membership/rmia": {"reference_models": 4},
     },
     "budget": {"minutes": 5},
+    "compute": {"vectorise": "always"},
     "report": {"formats": ["html"]},
 }
 
