@@ -46,7 +46,8 @@ def gradient_canaries(count: int, parameters: int, *, norm: float, seed: int) ->
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "canaries"))
     drawn = torch.randn(count, parameters, generator=generator)
-    return drawn * (norm / torch.linalg.vector_norm(drawn, dim=1, keepdim=True))
+    lengths: Tensor = torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
+    return norm * drawn / lengths
 
 
 def audit_steps(
