@@ -19,6 +19,7 @@ from auditor.attacks.inversion.deep_leakage import DeepLeakage
 from auditor.attacks.inversion.gradient_matching import GradientMatching
 from auditor.attacks.inversion.imprint import Imprint
 from auditor.attacks.inversion.linear_layer import LinearLayer
+from auditor.attacks.inversion.spear import Spear
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.model import Privatisation
 from auditor.observations.records import Records
@@ -130,6 +131,22 @@ def test_first_linear_layer(photos: str) -> None:
     found = LinearLayer(LinearLayer.Params()).run(update, cases.known(model), SEED)
     assert time.process_time() - began < 0.1
     assert float(matched(found.inputs, records.inputs)[0]) >= 100
+
+
+@pytest.mark.parametrize(("size", "dtype", "least"), [(8, torch.float64, 280), (4, torch.float32, 150)])
+def test_batches_of_a_linear_layer_with_relu(cifar: Records, size: int, dtype: torch.dtype, least: float) -> None:
+    model = cases.shared_model(cases.mlp(3072, 512, 64, classes=10), input_shape=(3, 32, 32))
+    records = Records(cifar.inputs[:size].to(dtype), cifar.labels[:size])
+    update = cases.gradient_update(model, Records(records.inputs.float(), records.labels))
+    before = {name: value.to(dtype) for name, value in update.before.items()}
+    exact = FunctionalModel(model, dtype=dtype).gradient(before, records, training=True)
+    began = time.process_time()
+    found = Spear(Spear.Params()).run(replace(update, update=exact), cases.known(model), SEED)
+    error = torch.cdist(records.inputs.flatten(1), found.inputs.flatten(1)).min(1).values.square() / 3072
+    quality = -10 * (error * 0.06).clamp_min(1e-40).log10()
+    print(f"SPEAR B={size} {dtype}: {quality.numpy().round(0)} dB, {time.process_time() - began:.1f} CPU s")
+    assert float(quality.mean()) >= least
+    assert float(quality.min()) >= 80
 
 
 def imprinted(cifar: Records, records: Records, *, bins: int, clip: float | None = None, noise: float = 0.0) -> Tensor:

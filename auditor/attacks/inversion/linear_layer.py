@@ -73,7 +73,7 @@ class LinearLayer:
             AttackFailed: where the first layer is not in the update.
         """
         update = as_update(seen)
-        weight, bias = _first_layer(update, known.model)
+        weight, bias = first_layer(update, known.model)
         shape = known.model.shape.input_shape
         if update.records == 1:
             one = (bias @ weight) / bias.square().sum().clamp_min(1e-30)
@@ -98,7 +98,7 @@ class LinearLayer:
         )
 
 
-def _first_layer(seen: Update, model: SharedModel) -> tuple[Tensor, Tensor]:
+def first_layer(seen: Update, model: SharedModel) -> tuple[Tensor, Tensor]:
     """Gradients of weight ``(neurons, inputs)`` and bias ``(neurons,)`` of the layer that reads the input first."""
     module = fresh_module(model)
     order: list[str] = []
