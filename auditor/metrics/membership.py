@@ -16,6 +16,7 @@ from auditor.observations.returned import MembershipScores
 
 LEVEL = 0.95
 GUESS = "guessing without the model"
+BLIND = "a classifier on inputs and labels that never saw the model"
 PER_FALSE_POSITIVE_RATE = 10
 """Non-members needed for a claim at FPR f: this over f. 1,000 at 1 %, 10,000 at 0.1 %: with 10 false positives
 expected, the true FPR of the threshold is known to about a factor of two; with fewer it is a guess."""
@@ -42,6 +43,7 @@ def measure_membership(
     *,
     fprs: Sequence[float] = (0.1, 0.01, 0.001),
     priors: Sequence[float] = (0.5, 0.1, 0.01),
+    blind: MembershipMeasures | None = None,
 ) -> MembershipMeasures:
     """Compare the scores of candidate records with their true membership.
 
@@ -50,6 +52,8 @@ def measure_membership(
         is_member: Bool, shape ``(candidates,)``.
         fprs: False-positive rates, set before the scores were seen.
         priors: Shares of members among the people an adversary would ask about, for precision.
+        blind: What a model-free classifier reaches on the same candidates
+            (:func:`auditor.metrics.shift.blind_baseline`); it raises the floors where it beats a guess.
 
     Raises:
         AttackFailed: if a score is not a number.
@@ -64,8 +68,18 @@ def measure_membership(
         rates.append(_rate(point, sample, refused))
         precisions += [_precision(point, prior, sample, refused) for prior in priors]
     area = _area(sample)
-    measurements = (*rates, area, _advantage(sample), *precisions)
+    measurements: tuple[Measurement, ...] = (*rates, area, _advantage(sample), *precisions)
+    if blind is not None:
+        measurements = tuple(_above(measured, blind) for measured in measurements)
     return MembershipMeasures(measurements, roc_curve(sample, level=LEVEL), _warnings(sample))
+
+
+def _above(measured: Measurement, blind: MembershipMeasures) -> Measurement:
+    """The measurement with the blind classifier's value as floor, where that is the higher one."""
+    reached = next((b.value for b in blind.measurements if b.key == measured.key), None)
+    if reached is None or measured.floor is None or reached <= measured.floor:
+        return measured
+    return measured.model_copy(update={"floor": reached, "floor_is": BLIND})
 
 
 def nonmembers_needed(fpr: float) -> int:

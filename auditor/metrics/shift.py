@@ -121,6 +121,23 @@ def negative_control(scores: MembershipScores, is_member: Tensor, *, seed: int) 
     return measure_membership(MembershipScores(scores.scores.cpu()[order]), truth)
 
 
+def beside(scores: MembershipScores, is_member: Tensor, blind: BlindBaseline, *, seed: int) -> tuple[Measurement, ...]:
+    """What a report prints beside an attack: ``blind_*`` and ``control_*``, AUC and rates.
+
+    The names differ from the attack's own, so that no threshold on the attack reads them.
+    """
+    control = negative_control(scores, is_member, seed=seed)
+    return (*_renamed(blind.measures, "blind"), *_renamed(control, "control"))
+
+
+def _renamed(measures: MembershipMeasures, prefix: str) -> tuple[Measurement, ...]:
+    return tuple(
+        measured.model_copy(update={"metric": f"{prefix}_{measured.metric}", "higher_is_worse": False})
+        for measured in measures.measurements
+        if measured.metric in ("auc", "tpr_at_fpr")
+    )
+
+
 def _some(records: Records, random: np.random.Generator) -> Records:
     if len(records) <= MOST_RECORDS:
         return records

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from auditor.metrics.shift import blind_baseline, negative_control
+from auditor.metrics.membership import measure_membership
+from auditor.metrics.shift import beside, blind_baseline, negative_control
 from auditor.observations.records import Records
 from auditor.observations.returned import MembershipScores
 from tests.membership_cases import digits
@@ -64,3 +65,30 @@ def test_negative_control_contains_the_guess_even_where_the_attack_leaks() -> No
         assert interval is not None
         hits += interval.low <= 0.01 <= interval.high
     assert hits >= 38
+
+
+def test_controls_stand_beside_the_attack_under_their_own_names() -> None:
+    truth = torch.arange(600) < 300
+    records = digits().candidates[:600]
+    scores = MembershipScores(torch.randn(600, generator=torch.Generator().manual_seed(0)) + 3 * truth)
+    blind = blind_baseline(records[:300], records[300:], seed=0)
+    found = {m.key: m for m in beside(scores, truth, blind, seed=0)}
+    assert {"blind_auc", "control_auc", "blind_tpr_at_fpr[fpr=0.1]", "control_tpr_at_fpr[fpr=0.1]"} <= set(found)
+    assert all(m.metric.startswith(("blind_", "control_")) for m in found.values())
+    assert not any(m.higher_is_worse for m in found.values())
+
+
+def test_a_shift_raises_the_floor_of_the_attack() -> None:
+    records = digits().candidates
+    order = records.labels.argsort()
+    truth = torch.arange(1400) < 700
+    blind = blind_baseline(records[order[:700]], records[order[700:]], seed=0)
+    scores = MembershipScores(torch.randn(1400, generator=torch.Generator().manual_seed(0)))
+    plain = {m.key: m for m in measure_membership(scores, truth).measurements}
+    raised = {m.key: m for m in measure_membership(scores, truth, blind=blind.measures).measurements}
+    floor = raised["auc"].floor
+    assert floor is not None
+    assert floor > 0.9
+    assert "never saw the model" in raised["auc"].floor_is
+    assert plain["auc"].floor == 0.5
+    assert raised["auc"].value == plain["auc"].value
