@@ -44,6 +44,8 @@ TOPICS = {
 HEADLINES = ("recovered_share", "label_accuracy", "tpr_at_fpr")
 ORDER = ("membership", "records", "labels", "attribute", "property", "other")
 SHOWN = 6
+LONGEST = 190
+LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,22 @@ def summarise(results: Results, words: Strings) -> Summary:
         overall=overall(results.findings, words),
         answers=(*_attack_answers(results, words), epsilon_answer(results, words)),
         level=", ".join(percent(level) for level in sorted(levels)),
-        untested=tuple(untested[:SHOWN]),
+        untested=tuple(map(_short, untested[:SHOWN])),
         untested_more=max(0, len(untested) - SHOWN),
-        decisions=tuple(_decisions(results, words))[:SHOWN],
+        decisions=tuple(map(_short, _decisions(results, words))),
     )
+
+
+def clipped(text: str, longest: int) -> str:
+    """At most ``longest`` characters, cut at a word; the sections hold the whole text."""
+    if len(text) <= longest:
+        return text
+    cut = text[: longest - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[longest // 2 :] else cut) + "…"
+
+
+def _short(item: Item) -> Item:
+    return Item(clipped(item.text, LONGEST), item.weight)
 
 
 def _scope(results: Results, words: Strings) -> Markup:
@@ -105,7 +119,7 @@ def _scope(results: Results, words: Strings) -> Markup:
     mechanism = (results.settings.get("privacy") or {}).get("mechanism", "none")
     text = words.html(
         "scope.model",
-        model=declared(results.target.model),
+        model=declared(clipped(results.target.model, LONGEST_NAME)),
         task=words.word("task", shape.task.value),
         modality=words.word("modality", shape.modality.value),
         parameters=number(shape.parameters),

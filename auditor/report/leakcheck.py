@@ -161,7 +161,7 @@ def _shingles(text: str, known: Fingerprints) -> Iterator[int]:
 
 def _pdf_leaks(data: bytes, known: Fingerprints | None) -> Iterator[str]:
     """Images, metadata and attachments of a PDF. The text of its pages is checked before they are laid out."""
-    parts = [STREAM.sub(b"", data), *(_unpacked(found[1]) for found in STREAM.finditer(data))]
+    parts = [STREAM.sub(b"", data), *(unpacked(found[1]) for found in STREAM.finditer(data))]
     for part in parts:
         if PDF_RASTER.search(part):
             yield "it holds a raster image; the report draws none"
@@ -174,7 +174,8 @@ def _pdf_leaks(data: bytes, known: Fingerprints | None) -> Iterator[str]:
                 yield from _text_leaks(_pdf_string(raw), known)
 
 
-def _unpacked(stream: bytes) -> bytes:
+def unpacked(stream: bytes) -> bytes:
+    """A stream of a PDF without its compression."""
     try:
         return zlib.decompress(stream)
     except zlib.error:

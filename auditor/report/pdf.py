@@ -23,10 +23,10 @@ def write_pdf(markup: str, evidence: Evidence) -> bytes:
     Raises:
         AuditorError: when the page asks for anything outside, or the renderer warns.
     """
-    data, warnings = _rendered(markup, evidence)
-    missing = {chr(int(found[1], 16)) for text in warnings for found in _NO_GLYPH.finditer(text)}
+    missing = _without_glyph(markup)
     if missing:
-        data, warnings = _rendered(_without(markup, missing), evidence)
+        markup = _without(markup, missing)
+    data, warnings = _rendered(markup, evidence)
     if warnings:
         raise AuditorError(
             f"The PDF renderer warned: {'; '.join(dict.fromkeys(warnings))[:500]}",
@@ -38,6 +38,22 @@ def write_pdf(markup: str, evidence: Evidence) -> bytes:
 
 _NO_GLYPH = re.compile(r"\.notdef glyph[^;]*\(U\+([0-9A-F]+)\)")
 NOTE = "<!-- unprintable -->"
+
+
+def _without_glyph(markup: str) -> set[str]:
+    """Characters of the page that no font of this machine has, found by setting them alone."""
+    from fontTools.ttLib import TTFont
+
+    with TTFont(folder("templates/report/fonts") / "SourceSans3-Regular.ttf", lazy=True) as font:
+        rare = {c for c in set(markup) - set(map(chr, font.getBestCmap())) if c.isprintable()}
+    if not rare:
+        return set()
+    import weasyprint
+
+    line = "".join(f"<p>{escape(character)}</p>" for character in sorted(rare))
+    with _overheard() as warnings:
+        weasyprint.HTML(string=f"<html><body>{line}", url_fetcher=_fetcher()).write_pdf(pdf_variant="pdf/a-3a")
+    return {chr(int(found[1], 16)) for text in warnings for found in _NO_GLYPH.finditer(text)}
 
 
 def _without(markup: str, missing: set[str]) -> str:

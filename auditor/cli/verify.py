@@ -1,0 +1,25 @@
+"""``auditor verify``: check that a run and its report belong together and were not altered."""
+
+from pathlib import Path
+
+import typer
+
+from auditor.core.errors import ExitCode
+
+
+def verify(
+    run_dir: Path = typer.Argument(..., metavar="RUN_DIR", help="The folder of a finished run."),
+    quick: bool = typer.Option(False, "--quick", help="Do not render the PDF again."),
+) -> None:
+    """Check hashes, derive findings and epsilon again, render the report again; say what differs."""
+    from auditor.report.verify import verify as checks
+
+    altered = False
+    for check in checks(run_dir, full=not quick):
+        mark = "skipped" if check.skipped else "differs" if check.differs else "same"
+        typer.echo(f"{mark:8} {check.name}{f': {check.skipped}' if check.skipped else ''}")
+        for difference in check.differs:
+            typer.echo(f"         {difference}")
+        altered = altered or bool(check.differs)
+    if altered:
+        raise typer.Exit(ExitCode.FINDING)

@@ -1,0 +1,171 @@
+"""Is a run what it says: hashes, findings derived again, epsilon computed again, the report rendered again."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from auditor.accounting.report import accounting_report
+from auditor.config.settings import AuditSettings
+from auditor.controls.status import mapped
+from auditor.core.errors import AuditorError
+from auditor.core.results import Results
+from auditor.policy.judge import judged
+from auditor.report.html import page
+from auditor.report.leakcheck import STREAM, unpacked
+from auditor.report.load import Evidence, load_evidence
+from auditor.report.pdf import write_pdf
+from auditor.report.render import EXPORTS
+from auditor.report.strings import strings
+
+JUDGED = ("findings", "claims", "coverage", "risks")
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question with its answer.
+
+    Attributes:
+        name: What was checked.
+        differs: What differs; empty where nothing does.
+        skipped: Why it could not be checked; empty where it was.
+    """
+
+    name: str
+    differs: tuple[str, ...] = ()
+    skipped: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it was checked and nothing differs."""
+        return not self.differs and not self.skipped
+
+
+def verify(run_dir: Path, *, full: bool = True) -> Iterator[Check]:
+    """Check a run directory; each check as soon as it is done.
+
+    Args:
+        run_dir: The run.
+        full: Also render the PDF again (seconds).
+
+    Raises:
+        StoreError: where ``results.json`` cannot be read at all.
+    """
+    try:
+        evidence = load_evidence(run_dir)
+    except AuditorError as error:
+        yield Check("results.json and its arrays", differs=(str(error),))
+        return
+    yield Check("results.json and its arrays")
+    results = evidence.results
+    yield Check("findings, claims, coverage and risks follow from the measurements", differs=_judged_again(results))
+    yield Check("statuses of controls follow from the claims", differs=_mapped_again(results))
+    yield _accounted_again(results)
+    release = run_dir / "release"
+    yield _same("evidence.json", release, lambda: evidence.raw)
+    yield _same("report.html", release, lambda: page(evidence, printed=False).encode("utf-8"))
+    for file, make in EXPORTS.values():
+        if (release / file).exists():
+            yield _same(file, release, lambda make=make: make(results, strings()))  # type: ignore[misc]
+    if (release / "report.pdf").exists():
+        yield _attached(release / "report.pdf", evidence)
+        if full:
+            yield _same("report.pdf", release, lambda: write_pdf(page(evidence, printed=True), evidence))
+
+
+def _judged_again(results: Results) -> tuple[str, ...]:
+    empty: dict[str, Any] = dict.fromkeys(JUDGED, ())
+    again = judged(results.model_copy(update=empty)).to_json()
+    now = results.to_json()
+    return tuple(difference for name in JUDGED for difference in differences(now[name], again[name], name))[:8]
+
+
+def _mapped_again(results: Results) -> tuple[str, ...]:
+    today = datetime.fromisoformat(results.run.finished).date()
+    names = [pack.get("name", "") for pack in results.catalogues]
+    again = mapped(results.model_copy(update={"controls": (), "catalogues": ()}), names, today=today).to_json()
+    now = results.to_json()
+    return tuple(d for name in ("controls", "catalogues") for d in differences(now[name], again[name], name))[:8]
+
+
+def differences(left: Any, right: Any, path: str) -> Iterator[str]:
+    """Where two JSON values differ, with both values."""
+    match left, right:
+        case dict(), dict():
+            for key in sorted(left.keys() | right.keys()):
+                yield from differences(left.get(key), right.get(key), f"{path}.{key}")
+        case list(), list():
+            if len(left) != len(right):
+                yield f"{path}: {len(left)} entries, {len(right)} expected"
+            for index, (one, other) in enumerate(zip(left, right, strict=False)):
+                yield from differences(one, other, f"{path}[{index}]")
+        case _ if left != right:
+            yield f"{path}: {_short(left)}, {_short(right)} expected"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 90 else text[:89] + "…"
+
+
+def _accounted_again(results: Results) -> Check:
+    name = "epsilon follows from the settings"
+    try:
+        settings = AuditSettings.model_validate(results.settings)
+    except ValidationError as error:
+        return Check(name, skipped=f"the settings cannot be read ({error.error_count()} problems)")
+    again = accounting_report(settings, positions=results.positions, records=results.target.shape.members)
+    found, expected = results.accounting.epsilon, again.epsilon
+    if found is None or expected is None:
+        same = (found is None) == (expected is None)
+        return Check(name, differs=() if same else ("one of both has no value",))
+    pairs = {"lower": (found.lower, expected.lower), "upper": (found.upper, expected.upper)}
+    pairs["delta"] = (found.delta, expected.delta)
+    return Check(
+        name,
+        differs=tuple(f"{key}: {a:g}, {b:g} expected" for key, (a, b) in pairs.items() if not _close(a, b)),
+    )
+
+
+def _close(left: float, right: float) -> bool:
+    return left == right or math.isclose(left, right, rel_tol=TOLERANCE)
+
+
+def _same(file: str, release: Path, make: Callable[[], bytes]) -> Check:
+    name = f"release/{file} is what these results give"
+    try:
+        found = (release / file).read_bytes()
+    except FileNotFoundError:
+        return Check(name, skipped="the file is not there")
+    except OSError as error:
+        return Check(name, skipped=str(error.strerror))
+    expected = make()
+    if found == expected:
+        return Check(name)
+    place = next(
+        (k for k, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), min(len(found), len(expected))
+    )
+    return Check(name, differs=(_around(file, found, place),))
+
+
+def _around(file: str, found: bytes, place: int) -> str:
+    if file.endswith(".pdf"):
+        return "other bytes: the file was altered, or rendered by other versions of the libraries"
+    line = found.count(b"\n", 0, place) + 1
+    context = found[max(0, place - 40) : place + 40].decode("utf-8", "replace").replace("\n", " ")
+    return f"line {line}: …{context}…"
+
+
+def _attached(path: Path, evidence: Evidence) -> Check:
+    data = path.read_bytes()
+    inside = any(unpacked(found[1]) == evidence.raw for found in STREAM.finditer(data))
+    return Check(
+        "release/report.pdf carries these results",
+        differs=() if inside else ("the attached results.json is another one, or missing",),
+    )
