@@ -8,7 +8,7 @@ from torch import nn
 
 from auditor.attacks.base import AlteredModel, AttackParams, Cost, Knowledge, Needs, RunContext
 from auditor.attacks.inversion.evidence import Update, as_update, mean_gradient, step_weight
-from auditor.attacks.inversion.imprint_block import Bins, ImprintBlock, Imprinted, make_bins
+from auditor.attacks.inversion.imprint_block import ImprintBlock, Imprinted, bins_of, make_bins
 from auditor.attacks.inversion.imprint_readout import read_records
 from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
@@ -61,7 +61,8 @@ class Imprint:
 
     def alter(self, model: SharedModel, state: State, known: Knowledge, context: RunContext) -> AlteredModel:
         """The model with the layer in front, and ``state`` with its weights."""
-        bins = self._bins(model, known, context)
+        shared = {"rows": self.params.bins, "projections": self.params.projections, "seed": context.seed}
+        bins = make_bins(model, known.population, **shared)
         gain, scale, outputs = self.params.gain, self.params.scale, max(1, model.shape.classes)
 
         def block() -> ImprintBlock:
@@ -82,7 +83,7 @@ class Imprint:
         Args:
             seen: Update of the altered model.
             known: ``model`` is the altered or the original one; only its input shape and box are read.
-            context: With the seed that :meth:`alter` had.
+            context: Not used: the bins stand in the weights that were sent.
 
         Raises:
             AttackFailed: where the inserted layer is not in the update (the client pinned the architecture).
@@ -92,7 +93,8 @@ class Imprint:
         if "imprint.encoder.weight" not in gradient or "imprint.encoder.bias" not in gradient:
             raise AttackFailed("the inserted layer is not in the update: the client did not accept the altered model")
         weight, bias = gradient["imprint.encoder.weight"], gradient["imprint.encoder.bias"]
-        bins = self._bins(known.model, known, context)
+        sent = (update.before["imprint.encoder.weight"], update.before["imprint.encoder.bias"])
+        bins = bins_of(*sent, known.population, projections=self.params.projections)
         found = read_records(weight, bias, bins, noise=_noise(update), model=known.model)
         inputs, strength = found.inputs[: update.records], found.strength[: update.records]
         return Reconstruction(
@@ -100,11 +102,6 @@ class Imprint:
             confidence=(strength / strength.max().clamp_min(1e-30) if len(strength) else strength).float(),
             iterations=1,
             notes=(f"{len(inputs)} bins held a record by the readout's own test; {update.records} records took part.",),
-        )
-
-    def _bins(self, model: SharedModel, known: Knowledge, context: RunContext) -> Bins:
-        return make_bins(
-            model, known.population, rows=self.params.bins, projections=self.params.projections, seed=context.seed
         )
 
 

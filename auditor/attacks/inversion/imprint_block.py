@@ -1,6 +1,6 @@
 """The layer that a malicious server puts beside a model to copy records into the update."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import torch
@@ -86,13 +86,9 @@ def make_bins(model: SharedModel, population: Records | None, *, rows: int, proj
     inputs = int(torch.tensor(model.shape.input_shape).prod())
     directions = torch.randn(projections, inputs, generator=generator)
     directions /= directions.norm(dim=1, keepdim=True)
-    length: float | None = None
-    length_spread = 0.0
     if population is not None and len(population) >= 2:
         measured = population.inputs.flatten(1).float().cpu() @ directions.T
         centre, spread = measured.mean(0), measured.std(0)
-        lengths = population.inputs.flatten(1).float().cpu().norm(dim=1)
-        length, length_spread = float(lengths.mean()), float(lengths.std() / lengths.mean().clamp_min(1e-12))
     else:
         low, high = box(model)
         middle = torch.zeros(inputs) if low is None or high is None else _flat((low + high) / 2, model)
@@ -101,7 +97,22 @@ def make_bins(model: SharedModel, population: Records | None, *, rows: int, proj
     count = max(2, rows // projections)
     quantiles = torch.tensor([NormalDist().inv_cdf((i + 0.5) / count) for i in range(count)])
     edges = centre[:, None] + spread[:, None].clamp_min(1e-6) * quantiles[None]
-    return Bins(directions, edges, length, length_spread)
+    return _with_lengths(Bins(directions, edges), population)
+
+
+def bins_of(weight: Tensor, bias: Tensor, population: Records | None, *, projections: int) -> Bins:
+    """The bins of a block, read off the encoder's weight ``(rows, inputs)`` and bias ``(rows,)`` that were sent."""
+    rows = weight.detach().float().cpu().reshape(projections, -1, weight.shape[1])
+    scale = rows[:, 0].norm(dim=1)
+    edges = -bias.detach().float().cpu().reshape(projections, -1) / scale[:, None]
+    return _with_lengths(Bins(rows[:, 0] / scale[:, None], edges), population)
+
+
+def _with_lengths(bins: Bins, population: Records | None) -> Bins:
+    if population is None or len(population) < 2:
+        return bins
+    lengths = population.inputs.flatten(1).float().cpu().norm(dim=1)
+    return replace(bins, length=float(lengths.mean()), length_spread=float(lengths.std() / lengths.mean()))
 
 
 def _flat(values: Tensor, model: SharedModel) -> Tensor:
