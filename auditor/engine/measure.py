@@ -24,7 +24,7 @@ from auditor.engine.work import Work, reference_units
 from auditor.metrics.labels import measure_labels
 from auditor.metrics.membership import measure_membership
 from auditor.metrics.reconstruction import measure_reconstruction
-from auditor.metrics.shift import BlindBaseline, blind_baseline
+from auditor.metrics.shift import BlindBaseline, beside, blind_baseline
 from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
 from auditor.store.journal import JournalEntry, UnitStatus
 from auditor.store.run_directory import RunDirectory
@@ -205,7 +205,9 @@ class Measurer:
         self._keep_scores(row, scores)
         measures = measure_membership(scores, self._game.is_member)
         roc = self._directory.write_array("roc", measures.roc)
-        measurements = tuple(map(self._with_floor, measures.measurements))
+        seed = derive_seed(self._seed, "negative control", row.attack)
+        controls = [m for m in beside(scores, self._game.is_member, self._blind, seed=seed) if m.value is not None]
+        measurements = (*map(self._with_floor, measures.measurements), *controls)
         return Measured(measurements, (roc,), (*measures.warnings, self._blind.sentence))
 
     @cached_property

@@ -4,7 +4,7 @@ from auditor.core.findings import Claim, ClaimKind
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.results import Results
 from auditor.policy import rule
-from auditor.policy.roles import is_clean, is_measured, is_negative_control, is_test
+from auditor.policy.roles import carried_is_clean, is_clean, is_measured, is_negative_control, is_test
 from auditor.policy.words import listed, percent
 
 _GUESSED = {
@@ -19,15 +19,19 @@ def control_claims(results: Results) -> tuple[Claim, ...]:
 
 
 def faulty_control(results: Results) -> bool:
-    """Did membership seem to succeed on a model that has seen no record?"""
+    """Did membership seem to succeed where nothing can be found?"""
     return not all(clean for _, clean in _answers(results))
 
 
 def _answers(results: Results) -> list[tuple[Outcome, bool]]:
-    controls = [
-        o for o in results.outcomes if o.attack_class == "membership" and is_measured(o) and is_negative_control(o)
-    ]
-    return [(o, clean) for o in controls for m in o.measurements if (clean := is_clean(m)) is not None]
+    """Outcomes of their own, and the control that an attack carries: non-members against other non-members."""
+    found: list[tuple[Outcome, bool]] = []
+    for outcome in results.outcomes:
+        if outcome.attack_class == "membership" and is_measured(outcome):
+            own = is_negative_control(outcome)
+            read = (is_clean(m) if own else carried_is_clean(m) for m in outcome.measurements)
+            found += [(outcome, clean) for clean in read if clean is not None]
+    return found
 
 
 def _membership(results: Results) -> list[Claim]:
@@ -36,10 +40,11 @@ def _membership(results: Results) -> list[Claim]:
         return []
     clean = not faulty_control(results)
     text = (
-        "Membership attacks find nothing in a model that has not been trained, as they must."
+        "Membership attacks find nothing where nothing can be found (non-members against other non-members, or a "
+        "model that has not been trained), as they must."
         if clean
-        else "Membership attacks seem to succeed on a model that has not been trained: members and non-members differ "
-        "already as data, so the figures say too much."
+        else "Membership attacks seem to succeed where nothing can be found (non-members against other non-members, or "
+        "a model that has not been trained), so their figures cannot be relied on."
     )
     return [_claim("membership", text, clean, [outcome for outcome, _ in answers])]
 

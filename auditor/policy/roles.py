@@ -40,6 +40,14 @@ def is_clean(measurement: Measurement) -> bool | None:
     return interval.low <= chance
 
 
+def carried_is_clean(measurement: Measurement) -> bool | None:
+    """The same for the control that a membership attack carries beside its own figures."""
+    interval = measurement.interval
+    if measurement.metric != "control_auc" or interval is None or why_unusable(measurement):
+        return None
+    return interval.low <= 0.5
+
+
 def shows_power(measurement: Measurement) -> bool | None:
     """Does a positive control show clearly more than chance? None where it cannot say."""
     clean = is_clean(measurement)
