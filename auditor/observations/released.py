@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from auditor.observations.model import LocalTraining, Privatisation, State
+from auditor.observations.model import Column, LocalTraining, Privatisation, State
 from auditor.observations.records import Records
 
 
@@ -109,6 +109,21 @@ class LabelOracle:
 
 
 @dataclass(frozen=True)
+class MaskedRecords:
+    """A released model, and records of which one column is not known.
+
+    Attributes:
+        state: Parameters and buffers.
+        candidates: The records; the column's slice of every input holds zeros.
+        column: The categorical column that is asked about.
+    """
+
+    state: State
+    candidates: Records
+    column: Column
+
+
+@dataclass(frozen=True)
 class RoundView:
     """One round as the server keeps it.
 
@@ -152,4 +167,4 @@ class Rounds:
         return tuple(sorted({client for view in self.rounds for client in view.cohort}))
 
 
-Observation = ClientUpdate | Aggregate | Weights | Checkpoints | Queries | LabelOracle | Rounds
+Observation = ClientUpdate | Aggregate | Weights | Checkpoints | Queries | LabelOracle | MaskedRecords | Rounds

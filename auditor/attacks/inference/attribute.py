@@ -1,0 +1,121 @@
+"""A hidden attribute of a known record, from the model's answers on each value it may have."""
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.ensemble import ExtraTreesClassifier
+from torch import Tensor
+
+from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
+from auditor.core.errors import AttackFailed
+from auditor.core.grants import Grant
+from auditor.core.shape import Modality, TargetShape
+from auditor.learning.functional import FunctionalModel
+from auditor.observations.model import Column
+from auditor.observations.records import Records
+from auditor.observations.released import MaskedRecords, Observation
+from auditor.observations.returned import Attributions
+
+SMALLEST_CHANCE = 1e-6
+TREES = 200
+
+
+class AttributeInference:
+    """The value under which the model knows the record's label best is likelier the true one.
+
+    Yeom et al., 2018, arXiv:1709.01604, section 5 (attribute inference), with the attribute's chance given the rest
+    of the record as prior, as in Jayaraman and Evans, 2022, arXiv:2209.01292. Their lesson: read the accuracy against
+    imputation without any model (:func:`imputed`), or statistics pass for a leak.
+    """
+
+    name: ClassVar[str] = "inference/attribute"
+    title: ClassVar[str] = "A hidden attribute of a known record"
+    paper: ClassVar[str] = "Yeom et al., 2018, arXiv:1709.01604, section 5"
+    needs: ClassVar[Needs] = Needs(
+        frozenset({Grant.MODEL_QUERIES, Grant.POPULATION_DATA}), modalities=frozenset({Modality.TABULAR})
+    )
+    revision: ClassVar[int] = 1
+    observes: ClassVar[tuple[type, ...]] = (MaskedRecords,)
+    attack_class: ClassVar[str] = "attribute"
+
+    class Params(AttackParams):
+        """How much the model's answer counts against the prior."""
+
+        weight: Annotated[float, Field(ge=0)] = Field(
+            1.0, description="1 = Bayes' rule for a model whose loss is a negative log-likelihood; 0 = prior alone."
+        )
+
+    def __init__(self, params: AttackParams) -> None:
+        assert isinstance(params, self.Params)
+        self.params = params
+
+    def unmet(self, shape: TargetShape) -> list[str]:
+        """The column is checked on the observation."""
+        return []
+
+    def cost(self, shape: TargetShape) -> Cost:
+        """One query for each value; two stand for the least there can be."""
+        return Cost(queries=2)
+
+    def run(self, seen: Observation, known: Knowledge, context: RunContext) -> Attributions:
+        """Log-posterior of each value, ``(candidates, values)``."""
+        assert isinstance(seen, MaskedRecords)
+        if known.population is None:
+            raise AttackFailed("population records are missing")
+        if seen.column.kind != "categorical":
+            raise AttackFailed(f"column '{seen.column.name}' is {seen.column.kind}; the attack asks for a category")
+        model = FunctionalModel(known.model, device=context.device, batch_norm="eval")
+        state, candidates = model.complete(seen.state), seen.candidates.to(context.device)
+        prior = imputed(known.population, seen.candidates, seen.column, with_label=False, seed=context.seed)
+        answers = []
+        for value in prior.choices:
+            with torch.no_grad():
+                losses = model.losses(state, with_value(candidates, seen.column, value))
+            answers.append(-losses.double().cpu())
+        return Attributions(prior.scores + self.params.weight * torch.stack(answers, dim=1), prior.choices)
+
+
+def imputed(population: Records, candidates: Records, column: Column, *, with_label: bool, seed: int) -> Attributions:
+    """Log-chance of each value given the rest of the record, from population records alone.
+
+    ``with_label=True`` is the baseline of an adversary without the model; ``False`` the prior of one with it, whose
+    model brings in the label.
+    """
+    values = slots(population.inputs, column)
+    forest = ExtraTreesClassifier(TREES, min_samples_leaf=3, random_state=seed % 2**32)
+    forest.fit(_rest(population, column, with_label=with_label), values.numpy())
+    found = np.full((len(candidates), column.stop - column.start), SMALLEST_CHANCE)
+    found[:, forest.classes_] = forest.predict_proba(_rest(candidates, column, with_label=with_label))
+    scores = torch.from_numpy(found).clamp_min(SMALLEST_CHANCE).log()
+    return Attributions(scores, choices=tuple(range(found.shape[1])))
+
+
+def slots(inputs: Tensor, column: Column) -> Tensor:
+    """Which value of the column each record has, ``(records,)`` int64."""
+    return inputs.detach().cpu().flatten(1)[:, column.start : column.stop].argmax(dim=1)
+
+
+def with_value(records: Records, column: Column, value: int) -> Records:
+    """The records with the column set to one value."""
+    inputs = records.inputs.clone()
+    inputs[:, column.start : column.stop] = 0
+    inputs[:, column.start + value] = 1
+    return Records(inputs, records.labels)
+
+
+def masked(records: Records, column: Column) -> Records:
+    """The records with the column set to zeros, as an adversary knows them."""
+    inputs = records.inputs.clone()
+    inputs[:, column.start : column.stop] = 0
+    return Records(inputs, records.labels)
+
+
+def _rest(records: Records, column: Column, *, with_label: bool) -> NDArray[np.float64]:
+    inputs = records.inputs.detach().cpu().flatten(1).double()
+    parts = [inputs[:, : column.start], inputs[:, column.stop :]]
+    if with_label:
+        parts.append(records.labels.detach().cpu().double().reshape(len(inputs), -1))
+    return torch.cat(parts, dim=1).numpy()
