@@ -114,7 +114,6 @@ class _Lockstep:
         self._model = first.functional
         self._mechanism = first.mechanism
         self._recipe = local_recipe(first.federation, 1)
-        self._seed = derive_seed(first.seed, "stack")
         self._how: How | Choice = how if isinstance(how, Choice) or how == "auto" else Choice(how, "as asked")
 
     @property
@@ -179,10 +178,11 @@ class _Lockstep:
         return max(1, min(STACK, CHUNK_VALUES // max(1, longest * values)))
 
     def _one_stack(self, items: list[_Item]) -> list[Trained]:
+        seed = derive_seed(items[0].task.seed, "stack")  # other masks in each round and stack
         if self._mechanism.clipped != "record":
             jobs = [Job(item.state, item.batches) for item in items]
-            return train_stacked(self._model, jobs, self._pool, self._recipe, seed=self._seed)
+            return train_stacked(self._model, jobs, self._pool, self._recipe, seed=seed)
         private = [
             PrivateJob(item.state, item.batches, item.task.records, item.task.seed, item.play.meter) for item in items
         ]
-        return train_private_stack(self._model, private, self._pool, self._recipe, self._mechanism, seed=self._seed)
+        return train_private_stack(self._model, private, self._pool, self._recipe, self._mechanism, seed=seed)

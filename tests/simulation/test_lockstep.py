@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 
+from auditor.core.seeds import derive_seed
 from auditor.learning.choice import Choice
 from auditor.learning.errors import Diverged, LearningError
+from auditor.learning.functional import FunctionalModel
 from auditor.learning.many import TOLERANCE
 from auditor.observations.records import Records
 from auditor.simulation.lockstep import TrainedFederations, train_federations
@@ -112,6 +115,35 @@ def test_by_column_groups_belong_to_the_pool() -> None:
         setting, privacy(), linear_model(), separable(60), SUBSETS, seeds=SEEDS, groups=groups, how="stacked"
     )
     assert found.results[2].client_records == (20, 20, 20)
+
+
+def test_dropout_masks_differ_from_round_to_round() -> None:
+    """One linear layer behind dropout of everything but a few inputs: each round moves other weights."""
+
+    def dropping() -> nn.Module:
+        return nn.Sequential(nn.Dropout(0.9), nn.Linear(6, 3, bias=False))
+
+    local = {"epochs": 1, "batch_size": 1, "learning_rate": 0.1}
+    setting = federation(algorithm="fedsgd", clients=1, rounds=1, local=local)
+    moved = []
+    for rounds in (1, 2):
+        found = train_federations(
+            setting.model_copy(update={"rounds": rounds}),
+            privacy(),
+            shared(dropping, (6,)),
+            separable(1),
+            [torch.arange(1)] * 12,
+            seeds=list(range(12)),
+            how="stacked",
+        )
+        moved.append([each.state["1.weight"] for each in found.results])
+    start = [
+        FunctionalModel(shared(dropping, (6,))).initial_state(derive_seed(i, "initial"))["1.weight"] for i in range(12)
+    ]
+    first = torch.stack([(a - b).abs().sum(0) > 0 for a, b in zip(moved[0], start, strict=True)])
+    second = torch.stack([(a - b).abs().sum(0) > 0 for a, b in zip(moved[1], moved[0], strict=True)])
+    assert first.any()
+    assert not torch.equal(first, second)
 
 
 def test_divergence_is_named() -> None:
