@@ -99,6 +99,8 @@ def both_ways(events: Sequence[Event], seen: Seen, spec: PrivacySpec, effort: Ef
     first = bracket(fine, mirrored=False)
     if spec.change is Adjacency.REPLACE_ONE or all(event.pair.symmetric for event in events):
         return first
+    if LossEngine(events, mirrored=True, seen=seen).ceiling <= first.lower:
+        return first
     if len(events) > _MANY and _dominated(events, seen, spec.delta, first.lower):
         return first
     other = bracket(2e-2, mirrored=True, seconds=effort.seconds / 4)

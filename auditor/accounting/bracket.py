@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy import signal
 
 from auditor.accounting.discretise import Bounds, discretise
 from auditor.accounting.saddle import Aim, Coarse, Event, aim, aim_at, aim_near, aim_shy, coarse
 from auditor.accounting.tilted import ALWAYS, EXTENDED, Composed, Seen, Step, compose
 
 LARGEST_GRID = 1 << 22
-_SLACK = 1e-9
+_SLACK = 1e-7
+_EPS = float(np.finfo(float).eps)
 _LONG = 300_000
 """From so many steps on, half of the bracket that is allowed is enough."""
 
@@ -70,13 +72,19 @@ class LossEngine:
         """Steps in all."""
         return self.seen.rounds * sum(event.times for event in self.events)
 
+    @property
+    def ceiling(self) -> float:
+        """The largest loss there can be; infinite for most mechanisms. It bounds epsilon at every delta."""
+        largest = sum(event.times * event.pair.largest_loss(mirrored=self.mirrored) for event in self.events)
+        return self.seen.rounds * largest
+
     def epsilon(self, delta: float) -> Bracket:
         """Bracket of epsilon at ``delta``."""
         began = time.perf_counter()
         tail = 1e-7 * delta / self.turns
         picture = coarse(self.events, tail=tail, mirrored=self.mirrored, seen=self.seen)
         target = aim(picture, delta, slack=_SLACK)
-        best = Bracket(0.0, float("inf"), reason="no grid was tried")
+        best = Bracket(0.0, self.ceiling, reason="no grid was tried")
         plan = _Plan(target, self._width(target.tilt, max(abs(target.epsilon), 1e-12) * self.precision))
         for _ in range(7):
             step, capped = self._fitted(plan, tail)
@@ -159,9 +167,9 @@ class LossEngine:
             compose(steps, target.tilt, target.window, chernoff=target.chernoff, extended=plan.extended, seen=self.seen)
             for steps in (uppers, lowers)
         )
-        upper = _crossing(above, delta, upper=True)
-        exact = _crossing(replace(above, rounding=0.0), delta, upper=True)
-        lower = _crossing(below, delta, upper=False)
+        upper = _crossing(above, delta, target.epsilon, upper=True)
+        exact = _crossing(replace(above, rounding=0.0), delta, target.epsilon, upper=True)
+        lower = _crossing(below, delta, target.epsilon, upper=False)
         noisy = not upper.epsilon - exact.epsilon <= 0.25 * self.precision * max(exact.epsilon, 1e-6)
         bracket = Bracket(max(lower.epsilon, 0.0), max(upper.epsilon, 0.0), step, len(above.mass))
         return _Found(bracket, noisy, exact.slope)
@@ -213,43 +221,38 @@ def _narrower(one: Bracket, other: Bracket) -> Bracket:
     return Bracket(lower, upper, other.step, other.points)
 
 
-def _crossing(composed: Composed, delta: float, *, upper: bool) -> _Crossing:
-    """The epsilon at which delta's bound crosses ``delta``; infinite, or zero, where the window does not show it.
+def _crossing(composed: Composed, delta: float, near: float, *, upper: bool) -> _Crossing:
+    """The epsilon at which delta's bound crosses ``delta``; infinite where the window does not show it.
 
     ``delta(epsilon) = infinity + sum_{l > epsilon} p(l) (1 - e^{epsilon - l})``, in units of
-    ``exp(log_norm - tilt * middle)`` so that nothing overflows.
+    ``exp(log_norm - tilt * near)`` so that nothing overflows where it matters. The second part of the sum is a
+    recursive filter, ``y_j = e^{-h} (x_{j+1} + y_{j+1})``, which cannot overflow.
     """
-    losses = composed.losses
-    middle = float(losses[0] + losses[-1]) / 2
+    losses, step = composed.losses, float(composed.losses[1] - composed.losses[0])
     mass = composed.mass
-    mass = mass + composed.rounding if upper else np.maximum(mass - composed.rounding, 0.0)
-    away = losses - middle
-    with np.errstate(over="ignore", invalid="ignore"):
-        down = np.exp(-composed.tilt * away)
-        total = np.cumsum((mass * down)[::-1])[::-1]
-        shrunk = np.cumsum((mass * down * np.exp(-away))[::-1])[::-1]
-        scale = composed.log_norm - composed.tilt * middle
+    mass = np.maximum(mass, 0.0) + composed.rounding if upper else np.maximum(mass - composed.rounding, 0.0)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        down = np.exp(-composed.tilt * (losses - near))
+        weights = (mass * down)[::-1]
+        decay = np.exp(-step)
+        total = np.append(np.cumsum(weights)[-2::-1], 0.0)
+        shrunk = np.append(signal.lfilter([decay], [1.0, -decay], weights)[-2::-1], 0.0)
+        slack = (composed.relative + 4 * _EPS * (len(losses) + 1 / step)) * total
+        scale = np.exp(composed.tilt * near - composed.log_norm)
         if upper:
-            wanted = (delta - composed.infinity - composed.above) * np.exp(-scale) / (1 + composed.relative)
-            extra = np.zeros_like(losses)
+            wanted = (delta - composed.infinity - composed.above) * scale
+            deltas = total - shrunk + slack
         else:
-            wanted = delta * np.exp(-scale) * (1 + composed.relative)
-            extra = composed.wrapped * down
-        beyond = np.append(total[1:], 0.0)
-        beyond_shrunk = np.append(shrunk[1:], 0.0)
-        deltas = beyond - np.exp(away) * beyond_shrunk - extra
-        if wanted <= 0:
-            return _Crossing(float("inf"))
-        crossed = np.flatnonzero(deltas >= wanted)
-        if len(crossed) == 0:
-            return _Crossing(float(losses[0]) if upper else float("-inf"))
-        last = int(crossed[-1])
-        if last == len(losses) - 1:
-            return _Crossing(float("inf") if upper else float(losses[last]))
-        if not upper:
-            wanted = wanted + extra[last]
-        ratio = (beyond[last] - wanted) / max(beyond_shrunk[last], 1e-320)
-        exact = middle + np.log(ratio) if ratio > 0 else losses[last + 1 if upper else last]
-        found = float(np.clip(exact, losses[last], losses[last + 1]))
-        slope = float(np.exp(away[last]) * beyond_shrunk[last] / wanted)
-        return _Crossing(found + (1e-14 if upper else -1e-14) * (1 + abs(middle)), slope)
+            wanted = delta * scale
+            deltas = total - shrunk - slack - composed.wrapped * down
+        crossed = np.flatnonzero(~(deltas < wanted)) if upper else np.flatnonzero(deltas >= wanted)
+    if not 0 < wanted < np.inf or (upper and len(crossed) and crossed[-1] == len(losses) - 1):
+        return _Crossing(np.inf if upper else -np.inf)
+    if len(crossed) == 0:
+        return _Crossing(float(losses[0]) if upper else -np.inf)
+    last = int(crossed[-1])
+    kept = total[last] - shrunk[last] - deltas[last]
+    ratio = (total[last] - kept - wanted) / shrunk[last] if shrunk[last] > 0 else 0.0
+    exact = losses[last] + (np.log(ratio) if 0 < ratio < np.inf else (step if upper else 0.0))
+    found = float(np.clip(exact, losses[last], losses[last] + step))
+    return _Crossing(found + (1e-14 if upper else -1e-14) * (1 + abs(found)), float(shrunk[last] / wanted))

@@ -53,6 +53,9 @@ class LossPair(Protocol):
     def resolution(self) -> float:
         """Bound on the floating-point error of the logarithm of a cell's mass ratio, in units of loss."""
 
+    def largest_loss(self, *, mirrored: bool) -> float:
+        """An upper bound on the loss of every outcome, or infinity."""
+
     def cells(self, bounds: Floats) -> CellMasses:
         """Masses between increasing losses ``bounds``."""
 
@@ -119,6 +122,13 @@ class MixturePair:
         support = self.support(1e-18)
         return 4 * _EPS * (1 + abs(support.low) + abs(support.high) - math.log(rarest))
 
+    def largest_loss(self, *, mirrored: bool) -> float:
+        """Bounded where ``Q`` is a component of ``P``: then ``dQ/dP`` is at most one over its weight."""
+        if mirrored and self.q == ((1.0, 0.0),):
+            weight = sum(weight for weight, mean in self.p if mean == 0)
+            return -math.log1p(-sum(weight for weight, mean in self.p if mean != 0)) if weight > 0 else math.inf
+        return math.inf
+
     def loss(self, x: Floats) -> Floats:
         """Privacy loss at ``x``."""
         return self._log_mixture(self.p, x) - self._log_mixture(self.q, x)
@@ -165,7 +175,7 @@ class MixturePair:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             near = np.log1p(sum(weight * np.expm1(exponent) for weight, exponent in exponents))
             far = top + np.log(sum(weight * np.exp(exponent - top) for weight, exponent in exponents))
-        return np.asarray(np.where(top < 1, near, far))
+        return np.asarray(np.where(np.abs(top) < 0.5, near, far))
 
     def _part(self, mean: float, edges: Floats) -> Floats:
         standard = (edges - mean) / self.sigma
@@ -219,6 +229,10 @@ class ReplacedPair:
         """As of the base."""
         return self.base.resolution
 
+    def largest_loss(self, *, mirrored: bool) -> float:
+        """Unbounded."""
+        return math.inf
+
     def cells(self, bounds: Floats) -> CellMasses:
         """Above zero the base, below zero its mirror, and what is left in the cell that holds zero."""
         upper, lower = bounds[bounds > 0], bounds[bounds <= 0]
@@ -270,6 +284,11 @@ class FinitePair:
     def resolution(self) -> float:
         """Two roundings of a logarithm."""
         return 8 * _EPS * (1 + float(np.max(np.abs(self._losses()), initial=0.0, where=np.isfinite(self._losses()))))
+
+    def largest_loss(self, *, mirrored: bool) -> float:
+        """Over the outcomes."""
+        losses = self._losses()
+        return float(-losses.min() if mirrored else losses.max())
 
     def cells(self, bounds: Floats) -> CellMasses:
         """Outcomes whose loss lies in each cell."""
