@@ -43,8 +43,11 @@ TOPICS = {
 }
 HEADLINES = ("recovered_share", "label_accuracy", "tpr_at_fpr")
 ORDER = ("membership", "records", "labels", "attribute", "property", "other")
+BESIDE = ("blind_", "control_")
+"""Prefixes of what an attack carries beside its own figures."""
+
 SHOWN = 6
-LONGEST = 190
+LONGEST = 240
 LONGEST_NAME = 60
 
 
@@ -142,7 +145,7 @@ def _scope(results: Results, words: Strings) -> Markup:
         "scope.adversaries",
         measured=number(len(done)),
         planned=number(len(results.outcomes)),
-        scenarios=number(len({o.scenario for o in results.outcomes})),
+        scenarios=number(len({o.scenario for o in _tests(results)})),
         members=number(shape.members),
     )
 
@@ -184,6 +187,8 @@ def _candidates(results: Results) -> Iterator[tuple[str, _Candidate]]:
     for outcome in _tests(results):
         found = findings_of(results, outcome)
         for measurement in outcome.measurements:
+            if measurement.metric.startswith(BESIDE):
+                continue
             topic = TOPICS.get(measurement.metric)
             if topic is None:
                 topic = outcome.attack_class if outcome.attack_class in ("attribute", "property") else "other"
