@@ -1,5 +1,6 @@
 """A small federation on digits, all clients side by side, for tests of attacks on rounds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +53,8 @@ def federation(
     clip: float | None = None,
     noise: float = 0.0,
     alpha: float | None = None,
+    alter: Callable[[dict[str, Tensor], Records], dict[str, Tensor]] | None = None,
+    altered_rounds: int = 0,
     seed: int = 0,
 ) -> Federation:
     """The research case D30-FL: FedAvg of ten clients with 70 records each; another 700 records stay outside.
@@ -62,6 +65,8 @@ def federation(
         clip: Bound on the L2 norm of each update.
         noise: Standard deviation on each coordinate of each update.
         alpha: Dirichlet skew of labels over clients; None = iid.
+        alter: What a malicious server makes of the model that it sends, in the last rounds.
+        altered_rounds: How many rounds it alters, after the honest ones.
         seed: Of all that is drawn.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -73,7 +78,9 @@ def federation(
         owner[part] = number
     state = [p[0] for p in Models.fresh(1, generator).parameters()]
     views = []
-    for number in range(rounds):
+    for number in range(rounds + altered_rounds):
+        if alter is not None and number >= rounds:
+            state = _unnamed(alter(_named(state), candidates))
         taking = range(clients) if cohort is None else torch.randperm(clients, generator=generator)[:cohort].tolist()
         moved = _local(state, candidates, [parts[i] for i in taking], epochs, learning_rate, batch, generator)
         moved = _private(moved, clip, noise, generator)
@@ -134,6 +141,11 @@ def _private(moved: list[Tensor], clip: float | None, noise: float, generator: t
         scale = (clip / norm).clamp(max=1.0)
         moved = [m * scale.view(-1, *[1] * (m.dim() - 1)) for m in moved]
     return [m + noise * torch.randn(m.shape, generator=generator) for m in moved]
+
+
+def _unnamed(state: dict[str, Tensor]) -> list[Tensor]:
+    parts = [state[name] for name in NAMES]
+    return [parts[0].T, parts[1].unsqueeze(0), parts[2].T, parts[3].unsqueeze(0)]
 
 
 def _named(parts: list[Tensor]) -> dict[str, Tensor]:

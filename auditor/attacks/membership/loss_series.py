@@ -1,9 +1,11 @@
 """Membership by the loss under a client's own models over rounds."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
-from auditor.attacks.membership.traces import asked_client, local_losses
+from auditor.attacks.membership.traces import asked_client, local_losses, received_losses
 from auditor.core.grants import Grant
 from auditor.core.shape import TargetShape
 from auditor.observations.released import Observation, Rounds
@@ -26,9 +28,16 @@ class LossSeries:
     attack_class: ClassVar[str] = "membership"
 
     class Params(AttackParams):
-        """Nothing to choose."""
+        """What the loss is compared with."""
+
+        against: Literal["received", "nothing"] = Field(
+            "received",
+            description="received: fall of the loss from the model that the client received, which takes out how hard "
+            "a record is; nothing: the loss itself, as in the papers.",
+        )
 
     def __init__(self, params: AttackParams) -> None:
+        assert isinstance(params, self.Params)
         self.params = params
 
     def unmet(self, shape: TargetShape) -> list[str]:
@@ -36,12 +45,16 @@ class LossSeries:
         return []
 
     def cost(self, shape: TargetShape) -> Cost:
-        """One query a candidate and round."""
-        return Cost(queries=1)
+        """One query a candidate and round, or two."""
+        return Cost(queries=2 if self.params.against == "received" else 1)
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
-        """Minus the mean loss over the client's rounds."""
+        """Mean fall of the loss over the client's rounds (or minus the mean loss)."""
         assert isinstance(seen, Rounds)
         client = asked_client(seen)
         losses = local_losses(seen, known.model, context).of(client)
-        return MembershipScores(-losses.mean(dim=0), notes=(f"{len(losses)} updates of the client",))
+        scores = -losses.mean(dim=0)
+        if self.params.against == "received":
+            views = [view for view in seen.rounds if client in view.updates][: len(losses)]
+            scores = scores + received_losses(views, seen.candidates, known.model, context).mean(dim=0)
+        return MembershipScores(scores, notes=(f"{len(losses)} updates of the client",))

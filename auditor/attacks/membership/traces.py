@@ -78,6 +78,13 @@ def local_losses(seen: Rounds, model: SharedModel, context: RunContext) -> Trace
     return Trace(torch.stack(rows), senders)
 
 
+def received_losses(views: Sequence[RoundView], candidates: Records, model: SharedModel, context: RunContext) -> Tensor:
+    """Loss of each candidate under the model that each round began with, ``(rounds, candidates)``."""
+    functional = FunctionalModel(model, device=context.device, batch_norm="eval")
+    here = candidates.to(context.device)
+    return torch.stack([_losses(functional, view.before, here).cpu().double() for view in views])
+
+
 def add(state: State, update: State) -> dict[str, Tensor]:
     """A state moved by an update; tensors without an update stay."""
     return {name: tensor + update[name] if name in update else tensor for name, tensor in state.items()}

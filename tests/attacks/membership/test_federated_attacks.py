@@ -31,7 +31,8 @@ ATTACKS: dict[str, tuple[Attack, float]] = {
     "avg-cosine": (GradientAlignment(GradientAlignment.Params()), 0.73),
     "fedmia-i": (FedMia(FedMia.Params(signal="loss")), 0.70),
     "fedmia-ii": (FedMia(FedMia.Params()), 0.70),
-    "loss-series": (LossSeries(LossSeries.Params()), 0.62),
+    "loss-series": (LossSeries(LossSeries.Params(against="nothing")), 0.62),
+    "loss-fall": (LossSeries(LossSeries.Params()), 0.70),
 }
 
 
