@@ -1,5 +1,7 @@
 """Small federations for the tests of inversion attacks: models, pictures and the updates made from them."""
 
+import csv
+import gzip
 import itertools
 from collections.abc import Callable
 
@@ -12,7 +14,7 @@ from auditor.core.shape import Modality, TargetShape, Task
 from auditor.learning.functional import FunctionalModel
 from auditor.learning.local import local_training
 from auditor.learning.losses import cross_entropy, language_model, mean_squared_error
-from auditor.observations.model import LocalTraining, Preprocessing, Privatisation, SharedModel
+from auditor.observations.model import Column, LocalTraining, Preprocessing, Privatisation, SharedModel
 from auditor.observations.records import Records
 from auditor.observations.released import ClientUpdate
 
@@ -203,3 +205,26 @@ def decoder_model(vocabulary: int, width: int, depth: int, *, tokens: int, recor
         records_per_client=records, records_per_update=records, local_steps=1, aggregated_clients=1,
     )  # fmt: skip
     return SharedModel(build, language_model, shape, Preprocessing(vocabulary=vocabulary))
+
+
+def adult(path: str, *, rows: int = 4000) -> tuple[Records, tuple[Column, ...]]:
+    """The Adult census table: numbers standardised, categories one-hot, label = income above 50 K."""
+    with gzip.open(path, "rt") as file:
+        table = [row for row in csv.DictReader(file) if "?" not in row.values()][:rows]
+    parts, columns, start = [], [], 0
+    for name in table[0]:
+        if name in ("income", "split"):
+            continue
+        raw = [row[name] for row in table]
+        if all(value.lstrip("-").isdigit() for value in raw):
+            values = torch.tensor([float(value) for value in raw])
+            parts.append(((values - values.mean()) / values.std())[:, None])
+            columns.append(Column(name, start, start + 1, "continuous"))
+        else:
+            levels = sorted(set(raw))
+            ids = torch.tensor([levels.index(value) for value in raw])
+            parts.append(nn.functional.one_hot(ids, len(levels)).float())
+            columns.append(Column(name, start, start + len(levels), "categorical"))
+        start = columns[-1].stop
+    labels = torch.tensor([int(row["income"] == ">50K") for row in table])
+    return Records(torch.cat(parts, 1), labels), tuple(columns)
