@@ -11,6 +11,7 @@ from auditor.config.settings import ComputeSettings
 from auditor.core.results import Results
 from auditor.engine.assemble import RunFacts, assemble, settings_digest
 from auditor.engine.environment import described_environment, numeric_environment, resolve_device
+from auditor.engine.footprint import keep_fingerprints
 from auditor.engine.game import membership_game
 from auditor.engine.measure import Measurer
 from auditor.engine.paths import Paths, measure_paths
@@ -117,6 +118,7 @@ class _Run:
         lock = self._locked(target, plan)
         paths = Paths.from_json(lock["paths"])
         self._directory.write_plan(plan.to_json())
+        keep_fingerprints(self._directory, target)
         work = make_work(plan, self._document, target, environment=numeric_environment(self._device), paths=paths)
         executor = make_executor(self._document, target, out=self._directory.path, device=self._device)
         try:
