@@ -43,6 +43,7 @@ def rules(blocks: Blocks) -> Iterator[Problem]:
         yield from _partition(blocks.federation)
         yield from _local(blocks.federation)
         yield from _aggregation(blocks.federation)
+        yield from _defences(blocks.federation)
     if blocks.target:
         yield from _target(blocks.target)
         yield from _splits(blocks.target.data)
@@ -98,6 +99,16 @@ def _participation(federation: FederationSettings) -> Iterator[Problem]:
     if who.count is not None and who.count > federation.clients:
         yield Problem(
             f"{where}.count", f"{who.count} clients in a round, but the federation has {federation.clients} in all"
+        )
+
+
+def _defences(federation: FederationSettings) -> Iterator[Problem]:
+    """An audit that leaves out a defence in silence would not be of this federation."""
+    for defence in federation.defences:
+        name = defence if isinstance(defence, str) else ", ".join(defence)
+        yield Problem(
+            "federation.defences",
+            f"'{name}' cannot be simulated yet; remove it and say in audit.purpose that it was not tested",
         )
 
 

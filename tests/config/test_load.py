@@ -355,3 +355,8 @@ class TestScenarios:
         assert found[1].startswith("mine.yaml:4:10: grants.0: received 'model_weight'; allowed: 'client_update'")
         assert found[1].endswith("did you mean 'model_weights'?")
         assert found[2].startswith("mine.yaml:7:1: x: not a setting; allowed here: name, title")
+
+
+def test_a_defence_that_cannot_be_simulated_is_refused_not_ignored(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, "  clients: 40\n", "  clients: 40\n  defences: [gradient-masking]\n")
+    assert "federation.defences: 'gradient-masking' cannot be simulated yet" in found
