@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from auditor.config.document import AuditDocument
+from auditor.config.settings import AuditSettings
 from auditor.core.errors import AuditorError
 from auditor.engine.executors import Executor, Serial
 from auditor.engine.processes import Processes
-from auditor.engine.workshop import Workshop
+from auditor.engine.workshop import Locate, Workshop
 from auditor.store.run_directory import RunDirectory
 from auditor.targets.load import load_target
 from auditor.targets.target import Target
@@ -31,9 +32,11 @@ def make_executor(document: AuditDocument, target: Target, *, out: Path, device:
             opening = functools.partial(open_workshop, document, out.resolve(), device, target.model_sha256)
             return Processes(opening, workers=compute.workers or default_workers(device))
         case "ray":
-            raise AuditorError(
-                "compute.executor: ray is not part of this version.", remedy="Use 'processes' or 'serial'."
-            )
+            from auditor.engine.ray_cluster import RayCluster
+
+            locate = RunDirectory(out.resolve()).output_path
+            shipped = (target, document.settings)
+            return RayCluster(open_shipped, shipped, locate=locate, device=device, workers=compute.workers)
 
 
 def default_workers(device: str) -> int:
@@ -56,3 +59,9 @@ def open_workshop(document: AuditDocument, out: Path, device: str, model_sha256:
         )
     own = f"cuda:{number % torch.cuda.device_count()}" if device == "cuda" else device
     return Workshop(target, document.settings, device=own, locate=RunDirectory(out).output_path)
+
+
+def open_shipped(shipped: tuple[Target, AuditSettings], device: str, locate: Locate) -> Workshop:
+    """A worker's workshop on another node, from what came through the object store."""
+    target, settings = shipped
+    return Workshop(target, settings, device=device, locate=locate)

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -31,6 +32,7 @@ class FakeMaker:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
+        self.locate: Callable[[str], Path] | None = None
         self.made: list[str] = []
 
     def make(self, task: Task) -> Made:
@@ -45,6 +47,14 @@ class FakeMaker:
     def slow(self, task: Task) -> Made:
         time.sleep(0.05)
         return self.sum(task)
+
+    def naps(self, task: Task) -> Made:
+        time.sleep(0.3)
+        return self.sum(task)
+
+    def reads(self, task: Task) -> Made:
+        assert self.locate is not None
+        return Made(self.locate(task.unit.inputs["model"][0]).read_bytes())
 
     def cut(self, task: Task) -> Made:
         return Made(self.sum(task).output, cut=True)
@@ -73,6 +83,12 @@ class FakeMaker:
 
     def interrupt(self, task: Task) -> Made:
         raise KeyboardInterrupt
+
+
+def open_shipped_maker(folder: str, device: str, locate: Callable[[str], Path]) -> FakeMaker:
+    maker = FakeMaker(Path(folder))
+    maker.locate = locate
+    return maker
 
 
 def open_maker(folder: str, number: int) -> FakeMaker:
