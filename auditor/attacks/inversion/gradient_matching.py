@@ -13,6 +13,7 @@ from auditor.attacks.inversion.evidence import Update, as_update
 from auditor.attacks.inversion.label_counts import recover_counts
 from auditor.attacks.inversion.replay import Replay
 from auditor.attacks.inversion.search import Found, Schedule, Search, probe
+from auditor.attacks.inversion.statistics import BatchStatistics
 from auditor.attacks.inversion.unknowns import Unknowns
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape, Task
@@ -61,6 +62,9 @@ class GradientMatching:
             200_000,
             description="Iterations x candidates x records x local steps, at most; large batches, which matching "
             "hardly ever breaks, get fewer iterations. None = no limit.",
+        )
+        batch_norm_statistics: Annotated[float, Field(ge=0)] = Field(
+            0.1, description="Weight of batch-norm statistics, where the client sent them."
         )
         records: Annotated[int, Field(ge=1)] = Field(
             256, description="Larger batches are not tried: matching finds nothing there in any budget of an audit."
@@ -145,11 +149,14 @@ class GradientMatching:
         iterations = self._iterations(len(weights), update.records * steps)
         schedule = Schedule(iterations, self.params.learning_rate, signed)
         moved = _on_device(update, context.device)
+        statistics = BatchStatistics.seen_in(update, model, steps=steps, device=context.device)
 
         def make(batched: bool) -> Search:
             replay = Replay(model, moved, names, steps > 1, batched)
             free = known.model.task is Task.REGRESSION
-            return Search(unknowns, replay, distance, weights.to(context.device), schedule, free)
+            prior = weights.to(context.device)
+            share = self.params.batch_norm_statistics
+            return Search(unknowns, replay, distance, prior, schedule, free, statistics, share)
 
         return probe(make, *begin, wanted=context.batched)
 
@@ -164,6 +171,8 @@ class GradientMatching:
             notes.append("The noise is as large as the whole update, so a match says nothing about the records.")
         if search.replay.seen.kind == "difference" and local.steps > self.params.unrolled_steps:
             notes.append(f"{local.steps} local steps were read as one gradient.")
+        if search.statistics is not None:
+            notes.append("Batch-norm statistics that the client sent were matched too.")
         return Reconstruction(
             found.inputs[chosen].cpu(),
             labels=found.labels[chosen].cpu(),

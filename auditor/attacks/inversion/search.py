@@ -10,6 +10,7 @@ from torch import Tensor
 from auditor.attacks.base import RunContext
 from auditor.attacks.inversion.distance import Distance
 from auditor.attacks.inversion.replay import Replay
+from auditor.attacks.inversion.statistics import BatchStatistics
 from auditor.attacks.inversion.unknowns import Unknowns
 
 _DECAY_AT = (3 / 8, 5 / 8, 7 / 8)
@@ -59,6 +60,8 @@ class Search:
         weights: Weight of the roughness prior of each candidate, ``(candidates,)``.
         schedule: See :class:`Schedule`.
         free_labels: True to move the labels too (regression targets).
+        statistics: Batch-norm statistics to reproduce, or None where none were seen.
+        statistics_weight: Weight of their distance.
     """
 
     unknowns: Unknowns
@@ -67,6 +70,8 @@ class Search:
     weights: Tensor
     schedule: Schedule
     free_labels: bool = False
+    statistics: BatchStatistics | None = None
+    statistics_weight: float = 0.0
 
     def run(self, start: Tensor, labels: Tensor, context: RunContext) -> Found:
         """Descend from ``start`` until the schedule or the time ends; the best iterate of each candidate is kept."""
@@ -102,7 +107,11 @@ class Search:
 
     def _objective(self, free: Tensor, labels: Tensor) -> Tensor:
         inputs = self.unknowns.decode(free)
-        return self.distance(self.replay.updates(inputs, labels)) + self.weights * self.unknowns.roughness(inputs)
+        total = self.distance(self.replay.updates(inputs, labels)) + self.weights * self.unknowns.roughness(inputs)
+        if self.statistics is not None:
+            apart = self.statistics.distance(inputs, batched=self.replay.batched)
+            total = total + self.statistics_weight * apart
+        return total
 
     def _step(self, optimiser: torch.optim.Optimizer, objective: Tensor, moved: list[Tensor]) -> None:
         optimiser.zero_grad()
