@@ -42,7 +42,7 @@ class Rmia:
     title: ClassVar[str] = "Membership by relative likelihood (RMIA)"
     paper: ClassVar[str] = "Zarifzadeh et al., 2024, arXiv:2312.03262, equations 2 and 10"
     needs: ClassVar[Needs] = Needs(frozenset({Grant.MODEL_QUERIES, Grant.POPULATION_DATA, Grant.TRAINING_RECIPE}))
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (Queries,)
     attack_class: ClassVar[str] = "membership"
 
@@ -112,14 +112,18 @@ class Rmia:
         return TEMPERATURES if self.params.temperature is None else (self.params.temperature,)
 
     def _rehearsal(self, references: ReferenceModels, labels: Tensor, task: Task, setting: Setting) -> float:
-        """Mean AUC when each reference model plays the target and the others attack it."""
+        """Mean of AUC plus TPR at 1 % when reference models play the target and the others attack them.
+
+        AUC alone would choose constants that are weak at the low false-positive rates that are reported first.
+        """
         values = likelihood(references.outputs, references.losses, labels, task=task, temperature=setting.temperature)
-        areas = []
+        worth = []
         for index, allowed in islice(as_target(references.included), REHEARSALS):
             if len(allowed):
                 ratio = self._ratio(values[index], values[allowed], references.included[allowed], setting.offset)
-                areas.append(area(ratio, references.included[index]))
-        return sum(areas) / len(areas) if areas else 0.5
+                truth = references.included[index]
+                worth.append(area(ratio, truth) + early_rate(ratio, truth))
+        return sum(worth) / len(worth) if worth else 0.5
 
 
 def balanced_mean(others: Tensor, included: Tensor) -> Tensor:
@@ -158,3 +162,11 @@ def area(scores: Tensor, included: Tensor) -> float:
         return 0.5
     below = torch.searchsorted(outside, inside) + torch.searchsorted(outside, inside, right=True)
     return float(below.double().mean() / (2 * len(outside)))
+
+
+def early_rate(scores: Tensor, included: Tensor, *, fpr: float = 0.01) -> float:
+    """Share of included records strictly above all but a share ``fpr`` of the others; 0 where one side is empty."""
+    inside, outside = scores[included], scores[~included].sort(descending=True).values
+    if not len(inside) or not len(outside):
+        return 0.0
+    return float((inside > outside[int(fpr * len(outside))]).double().mean())
