@@ -142,6 +142,8 @@ class _Search:
         allowed = self._allowed(vocabulary, positions)
         for position in range(positions):
             tokens = allowed[position]
+            if context.out_of_time:
+                context.shortened.append(f"{position} of {positions} positions were searched before the deadline")
             if not len(tokens) or context.out_of_time:
                 break
             extended, distances = self._extended(prefixes, total, tokens)

@@ -95,7 +95,10 @@ class DeepLeakage:
         for start in range(self.params.restarts):
             tried.append(self._descend(problem, update.records, known, context, generator))
             context.progress((start + 1) / self.params.restarts)
-            if tried[-1].distance < _EXPLAINED or context.out_of_time:
+            if tried[-1].distance < _EXPLAINED:
+                break
+            if context.out_of_time:
+                context.shortened.append(f"{len(tried)} of {self.params.restarts} starts began before the deadline")
                 break
         best = min(tried, key=lambda trial: trial.distance)
         if not bool(torch.isfinite(best.inputs).all()):

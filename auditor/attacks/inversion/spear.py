@@ -121,7 +121,10 @@ class Spear:
             good = share > (2.0 * (size - 1)) / len(rows) + 0.1
             merged = _merge(torch.cat([found, candidates[good].T], 1), torch.cat([zeros, share[good]]), size)
             found, zeros = merged
-            if found.shape[1] >= size or context.out_of_time:
+            if found.shape[1] >= size:
+                break
+            if context.out_of_time:
+                context.shortened.append("the search for sparse directions ended at the deadline")
                 break
         if found.shape[1] < size:
             raise AttackFailed(f"only {found.shape[1]} of {size} sparse directions were found in the gradient")
