@@ -1,6 +1,7 @@
 """Which figures a run gives, with their captions, alternative texts and data tables."""
 
 import math
+import re
 from collections import Counter
 
 import numpy as np
@@ -21,7 +22,7 @@ from auditor.report.load import Evidence
 from auditor.report.strings import Strings
 
 PER_ROC = 6
-PER_SHARES = 10
+PER_SHARES = 6
 SHARES = ("recovered_share", "label_accuracy")
 
 
@@ -53,7 +54,7 @@ def roc_figures(evidence: Evidence, scenario: str, words: Strings) -> list[Figur
 
 def _roc(name: str, part: list[tuple[Outcome, np.ndarray]], results: Results, words: Strings) -> Figure:
     caps = results.accounting.caps
-    cap = np.array([(p.fpr, p.tpr) for p in caps.roc]) if caps and caps.roc else None
+    cap = np.array([(p.fpr, p.tpr) for p in caps.roc]) if caps and any(p.tpr < 1 for p in caps.roc) else None
     labels = [_curve_label(outcome, part, words) for outcome, _ in part]
     curves = [Curve(label, rows) for label, (_, rows) in zip(labels, part, strict=True)]
     text = RocWords(
@@ -104,7 +105,7 @@ def _cap_text(value: float | None) -> str:
 
 
 def _curve_label(outcome: Outcome, part: list[tuple[Outcome, np.ndarray]], words: Strings) -> str:
-    label = outcome.attack.split(".")[-1].replace("-", " ").replace("_", " ")
+    label = re.split(r"[./]", outcome.attack)[-1].replace("-", " ").replace("_", " ")
     states = {other.state for other, _ in part}
     if len(states) > 1 and outcome.state:
         label += f" {words.plain(f'results.state.{outcome.state.value}')}"

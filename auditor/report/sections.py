@@ -34,10 +34,11 @@ class MeasureRow:
 
 @dataclass(frozen=True)
 class AttackBlock:
-    """One outcome with its rows."""
+    """One outcome with its rows; figures that may not be claimed are gathered by their reason."""
 
     outcome: Outcome
     rows: tuple[MeasureRow, ...]
+    refused: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,20 @@ def attack_blocks(results: Results, scenario: str, words: Strings) -> list[Attac
         if outcome.scenario != scenario:
             continue
         found = findings_of(results, outcome)
-        rows = tuple(MeasureRow(m, metric_name(m, words), found.get(m.key)) for m in outcome.measurements)
-        blocks.append(AttackBlock(outcome, rows))
+        claimed = [m for m in outcome.measurements if m.value is not None]
+        rows = tuple(MeasureRow(m, metric_name(m, words), found.get(m.key)) for m in claimed)
+        blocks.append(AttackBlock(outcome, rows, _refused(outcome, words)))
     return blocks
+
+
+def _refused(outcome: Outcome, words: Strings) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Reasons with the measures that they refuse."""
+    reasons: dict[str, list[str]] = {}
+    for m in outcome.measurements:
+        if m.value is None:
+            short = words.plain(f"metrics.{metric_key(m.metric, words)}.short", metric=m.metric.replace("_", " "))
+            reasons.setdefault(m.refused, []).append(short)
+    return tuple((reason, tuple(dict.fromkeys(names))) for reason, names in reasons.items())
 
 
 def scenario_names(results: Results) -> list[str]:

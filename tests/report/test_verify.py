@@ -1,0 +1,145 @@
+"""A run that was not altered verifies; every alteration is named."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from auditor.report.render import EXPORTS, render
+from auditor.report.verify import differences, verify
+from tests.report.example_results import EXAMPLES
+
+DERIVED = "findings, risks and control statuses follow from the measurements"
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = EXAMPLES["nothing"]().write(tmp_path_factory.mktemp("verify"))
+    render(folder, ["html", "pdf", *EXPORTS])
+    return folder
+
+
+def found(folder: Path, *, full: bool = False) -> dict[str, tuple[str, ...]]:
+    return {check.name: check.differs for check in verify(folder, full=full) if check.differs}
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = folder / "results.json"
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def test_files_are_what_the_results_give(rendered: Path) -> None:
+    checks = [check for check in verify(rendered) if check.name.startswith("release/")]
+    assert len(checks) == 4 + len(EXPORTS)
+    assert all(check.holds for check in checks), checks
+
+
+def test_judged_results_follow_from_measurements(run_dir: Path) -> None:
+    checks = {check.name: check for check in verify(run_dir, full=False)}
+    assert checks[DERIVED].holds, checks[DERIVED]
+    assert checks["release/report.html is what these results give"].skipped == "the file is not there"
+
+
+def test_a_changed_measurement_is_named(run_dir: Path) -> None:
+    def change(value: dict[str, Any]) -> None:
+        share = value["outcomes"][0]["measurements"][0]
+        share["value"], share["interval"]["low"], share["interval"]["high"] = 0.0, 0.0, 0.01
+
+    rewrite(run_dir, change)
+    assert any("expected" in line for lines in found(run_dir).values() for line in lines)
+
+
+def test_a_changed_finding_is_named(run_dir: Path) -> None:
+    def change(value: dict[str, Any]) -> None:
+        for finding in value["findings"]:
+            finding["status"] = "within"
+
+    rewrite(run_dir, change)
+    lines = found(run_dir)[DERIVED]
+    assert any("status" in line and "exceeds" in line for line in lines)
+
+
+def test_a_changed_control_status_is_named(run_dir: Path) -> None:
+    def change(value: dict[str, Any]) -> None:
+        row = next(r for r in value["controls"] if r["status"] == "evidence_contradicts")
+        row["status"] = "evidence_supports"
+
+    rewrite(run_dir, change)
+    assert any("controls[" in line for line in found(run_dir)[DERIVED])
+
+
+def test_a_changed_array_is_named(run_dir: Path) -> None:
+    path = next((run_dir / "arrays").iterdir())
+    path.write_bytes(path.read_bytes()[:-8] + b"\x00" * 8)
+    assert "is not the array" in found(run_dir)["results.json and its arrays"][0]
+
+
+@pytest.mark.parametrize("file", ["report.html", "report.pdf", "evidence.json", "pia.json", "junit.xml"])
+def test_a_changed_file_is_named(file: str, rendered: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(rendered, folder)
+    path = folder / "release" / file
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    assert f"release/{file} is what these results give" in found(folder, full=True)
+
+
+def test_another_attachment_is_named(rendered: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(rendered, folder)
+    rewrite(folder, lambda value: value.update(name="another"))
+    assert found(folder)["release/report.pdf carries these results"]
+
+
+def test_unreadable_results_are_one_check(tmp_path: Path) -> None:
+    checks = list(verify(tmp_path))
+    assert len(checks) == 1
+    assert "cannot be read" in checks[0].differs[0]
+
+
+def test_differences_name_the_place() -> None:
+    left, right = {"a": [1, {"b": 2}], "c": 1}, {"a": [1, {"b": 3}], "d": 1}
+    assert list(differences(left, right, "x")) == [
+        "x.a[1].b: 2, 3 expected",
+        "x.c: 1, null expected",
+        "x.d: null, 1 expected",
+    ]
+
+
+def test_command_says_what_differs(rendered: Path, tmp_path: Path) -> None:
+    import shutil
+
+    import typer
+
+    from auditor.cli.verify import verify as command
+
+    app = typer.Typer()
+    app.command()(command)
+    folder = tmp_path / "copy"
+    shutil.copytree(rendered, folder)
+    (folder / "release" / "report.html").write_text("<p>another report</p>")
+    answer = CliRunner().invoke(app, [str(folder), "--quick"])
+    assert answer.exit_code == 1
+    assert "differs  release/report.html is what these results give" in answer.output
+
+
+def test_report_command_prints_the_files(run_dir: Path) -> None:
+    import typer
+
+    from auditor.cli.report import report
+
+    app = typer.Typer()
+    app.command()(report)
+    answer = CliRunner().invoke(app, [str(run_dir), "--formats", "html,card"])
+    assert answer.exit_code == 0, answer.output
+    assert [Path(line).name for line in answer.output.split()] == ["report.html", "model-card.md", "evidence.json"]
