@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from auditor.accounting import libraries
 from auditor.accounting.bracket import Bracket, LossEngine
-from auditor.accounting.closed_forms import gaussian_epsilon
+from auditor.accounting.closed_forms import compose_mu, gaussian_epsilon
 from auditor.accounting.crosscheck import Verdict, crosscheck
 from auditor.accounting.discrete import discrete_gaussian_rho, renyi_epsilon, skellam_curve
+from auditor.accounting.pairs import MixturePair
 from auditor.accounting.reduce import Reduction, assumptions, coarser, effective, reduce
 from auditor.accounting.saddle import Event
 from auditor.accounting.spec import Adjacency, Noise, PrivacySpec
@@ -97,6 +98,8 @@ def both_ways(events: Sequence[Event], seen: Seen, spec: PrivacySpec, effort: Ef
         return engine.epsilon(spec.delta)
 
     first = bracket(fine, mirrored=False)
+    if not math.isfinite(first.upper):
+        return _fall_back(first, events, seen, spec.delta)
     if spec.change is Adjacency.REPLACE_ONE or all(event.pair.symmetric for event in events):
         return first
     if LossEngine(events, mirrored=True, seen=seen).ceiling <= first.lower:
@@ -113,6 +116,22 @@ def both_ways(events: Sequence[Event], seen: Seen, spec: PrivacySpec, effort: Ef
         upper=max(first.upper, other.upper),
         seconds=first.seconds + other.seconds,
     )
+
+
+def _fall_back(found: Bracket, events: Sequence[Event], seen: Seen, delta: float) -> Bracket:
+    """Full participation in closed form, which dominates every mixture of its parts by joint convexity."""
+    mus = [
+        (max(mean for _, mean in event.pair.p) - min(mean for _, mean in event.pair.q))
+        / event.pair.sigma
+        * math.sqrt(event.times * seen.rounds)
+        for event in events
+        if isinstance(event.pair, MixturePair)
+    ]
+    if len(mus) < len(events):
+        return found
+    upper = gaussian_epsilon(compose_mu(mus), delta) * (1 + 1e-12)
+    reason = f"Fall-back to full participation in closed form, because {found.reason or 'no grid sufficed'}."
+    return replace(found, upper=upper, reason=reason)
 
 
 def _dominated(events: Sequence[Event], seen: Seen, delta: float, lower: float) -> bool:

@@ -83,6 +83,8 @@ class LossEngine:
         began = time.perf_counter()
         tail = 1e-7 * delta / self.turns
         picture = coarse(self.events, tail=tail, mirrored=self.mirrored, seen=self.seen)
+        if not picture.reaches:
+            return Bracket(0.0, self.ceiling, reason="the noise is so small that the two distributions underflow")
         target = aim(picture, delta, slack=_SLACK)
         best = Bracket(0.0, self.ceiling, reason="no grid was tried")
         plan = _Plan(target, self._width(target.tilt, max(abs(target.epsilon), 1e-12) * self.precision))
@@ -122,6 +124,8 @@ class LossEngine:
         """Dominating composed losses at several tilts, on the grid that ``delta`` needs."""
         tail = 1e-7 * delta / self.turns
         picture = coarse(self.events, tail=tail, mirrored=self.mirrored, seen=self.seen)
+        if not picture.reaches:
+            return []
         target = aim(picture, delta, slack=_SLACK)
         found = []
         for tilt in tilts:
@@ -145,7 +149,7 @@ class LossEngine:
             support = event.pair.support(tail)
             low, high = (-support.high, -support.low) if self.mirrored else support
             span = max(span, (high - max(low, target.floor)) / 2)
-        smallest = span / self.largest
+        smallest = span / (self.largest / 2 if plan.extended else self.largest)
         return max(step, smallest), step < smallest
 
     def _bounds(self, step: float, tail: float, floor: float) -> list[Bounds]:

@@ -71,7 +71,7 @@ class GridProfile:
     def tpr(self, fpr: float) -> float:
         """Smallest ``delta(eps) + e^eps FPR``."""
         caps = (_envelope(losses, deltas, fpr) for losses, deltas in self._parts)
-        return float(min(1.0, min(caps)))
+        return float(min(1.0, min(caps, default=1.0)))
 
     def advantage(self) -> float:
         """Total variation: delta at epsilon zero."""

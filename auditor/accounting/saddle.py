@@ -45,6 +45,11 @@ class Coarse:
     logs: Floats
     seen: Seen = ALWAYS
 
+    @property
+    def reaches(self) -> bool:
+        """False where some event has no cell with mass under both distributions."""
+        return self.losses.shape[1] > 0 and bool(np.isfinite(self.logs).any(axis=1).all())
+
     def cumulants(self, tilt: float) -> Cumulants:
         """Of the composition, at ``tilt``."""
         weights = self.logs + tilt * self.losses

@@ -69,7 +69,8 @@ def test_optimistic_pld_is_no_lower_bound_worth_having() -> None:
 def test_riskcal_caps_fall_below_the_diagonal() -> None:
     second = loss_profile(poisson_spec((1.12, 0.0042666667, 14063), delta=1e-5))
     fourth = loss_profile(poisson_spec((1.0, 0.0065493889, 5000), delta=1e-9))
-    assert second is not None and fourth is not None
+    assert second is not None
+    assert fourth is not None
     assert second.tpr(1e-6) == pytest.approx(1.45e-5, rel=5e-3)
     assert fourth.tpr(1e-5) == pytest.approx(1.41e-4, rel=5e-3)
 
@@ -84,11 +85,23 @@ def test_prv_accountant_excludes_the_truth_at_small_noise() -> None:
     assert "outvoted" in verdict.warnings[0]
 
 
-def test_prv_accountant_raises_and_the_answer_stands() -> None:
-    found = account(poisson_spec((0.5, 0.1, 2000), delta=1e-5), Effort(points=50_000_000, precision=1e-3))
+def test_prv_accountant_raises_and_the_answer_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    import prv_accountant
+
+    def broken(*args: object, **options: object) -> None:
+        raise RuntimeError("Discrete mean differs from continuous mean")
+
+    monkeypatch.setattr(prv_accountant, "PRVAccountant", broken)
+    found = account(poisson_spec((1.0, 0.01, 100), delta=1e-5))
     prv = next(engine for engine in found.engines if engine.engine.startswith("PRV"))
-    assert prv.note.startswith(("failed", "not asked", "covers"))
+    assert prv.note == "failed: RuntimeError: Discrete mean differs from continuous mean"
+    assert found.agreement is Agreement.AGREED
+
+
+def test_noise_that_underflows_falls_back_with_a_reason() -> None:
+    found = account(poisson_spec((0.01, 0.01, 10), delta=1e-5))
     assert math.isfinite(found.upper)
+    assert any("Fall-back" in warning for warning in found.warnings)
 
 
 def test_opacus_epsilon_is_negative_for_little_privacy_loss() -> None:

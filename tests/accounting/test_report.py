@@ -53,7 +53,10 @@ def test_record_level_steps_follow_from_the_data() -> None:
 
 def test_more_noise_means_less_epsilon_through_the_whole_report() -> None:
     weak, strong = report(priv={"noise_multiplier": 1.0}), report(priv={"noise_multiplier": 2.0})
-    assert weak.epsilon and strong.epsilon and weak.caps and strong.caps
+    assert weak.epsilon
+    assert strong.epsilon
+    assert weak.caps
+    assert strong.caps
     assert strong.epsilon.upper < weak.epsilon.lower
     assert strong.caps.advantage < weak.caps.advantage
     assert strong.spec["noise_multiplier"] == 2.0
@@ -70,7 +73,8 @@ def test_epsilon_by_round_grows_to_the_total() -> None:
 
 def test_nothing_declared_is_infinite_and_caps_nothing() -> None:
     found = report(priv={"mechanism": "none", "protects": None, "adjacency": None, "sampling": None})
-    assert found.epsilon and found.caps
+    assert found.epsilon
+    assert found.caps
     assert math.isinf(found.epsilon.upper)
     assert found.caps.advantage == 1.0
     assert json.loads(found.model_dump_json())["epsilon"]["upper"] == "Infinity"
@@ -114,7 +118,8 @@ def test_alternatives_name_the_other_adjacency_and_the_poisson_figure() -> None:
     assert kinds == {("replace_one", "shuffled"), ("add_or_remove", "poisson")}
     poisson = next(other for other in found.alternatives if other.sampler == "poisson")
     assert "Not applicable" in poisson.warnings[0]
-    assert found.epsilon and found.epsilon.agreement is Agreement.BOUND_ONLY
+    assert found.epsilon
+    assert found.epsilon.agreement is Agreement.BOUND_ONLY
 
 
 def test_lints_carry_the_place_in_the_file() -> None:
@@ -163,7 +168,8 @@ def test_command_prints_json_that_reads_back(audit: Path) -> None:
 
     result = CliRunner().invoke(app, ["account", str(audit), "--format", "json"])
     found = AccountingReport.model_validate_json(result.stdout)
-    assert found.epsilon and found.epsilon.agreement is Agreement.AGREED
+    assert found.epsilon
+    assert found.epsilon.agreement is Agreement.AGREED
     assert found.epsilon.lower <= found.epsilon.estimate <= found.epsilon.upper
 
 
