@@ -1,0 +1,96 @@
+"""The samples that ship with the tool, run as a user runs them."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from auditor.core.results import Results
+from auditor.report.leakcheck import leaks, read_fingerprints
+from tests.report.page_text import read
+from tests.report.test_numbers import found_in, tokens
+
+SAMPLES = ("digits", "tumour")
+
+
+@pytest.fixture(scope="module", params=SAMPLES)
+def run(request: pytest.FixtureRequest, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a sample."""
+    out = tmp_path_factory.mktemp(request.param) / "run"
+    audit = repository / "samples" / request.param / "audit.yaml"
+    done = subprocess.run(
+        [sys.executable, "-m", "auditor", "run", str(audit), "--out", str(out)],
+        capture_output=True, text=True, cwd=out.parent, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.split()
+    assert {str(out / "release" / "report.html"), str(out / "release" / "report.pdf")} <= set(printed)
+    return out
+
+
+def _results(run: Path) -> Results:
+    return Results.from_json(json.loads((run / "results.json").read_text()))
+
+
+def test_a_sample_is_complete_and_every_attack_has_an_end(run: Path) -> None:
+    results = _results(run)
+    assert results.run.complete
+    assert {o.status for o in results.outcomes} <= {"measured", "not_applicable"}
+    assert {"inversion/gradient-matching", "inversion/labels", "membership/lira", "membership/rmia"} <= {
+        o.attack for o in results.outcomes if o.status == "measured"
+    }
+
+
+def test_the_attack_on_records_works_where_everything_is_laid_open(run: Path) -> None:
+    shares = [
+        m.value
+        for o in _results(run).outcomes
+        if o.control == "positive" and o.attack == "inversion/gradient-matching"
+        for m in o.measurements
+        if m.metric == "recovered_share"
+    ]
+    assert shares
+    assert max(value or 0.0 for value in shares) >= 0.5
+
+
+def test_every_number_of_the_report_is_in_the_results(run: Path) -> None:
+    allowed = found_in(json.loads((run / "results.json").read_text()))
+    seen = read((run / "release" / "report.html").read_text(encoding="utf-8"))
+    text = " ".join([*seen.text, *seen.spoken])
+    unknown = {token for token in tokens(text) if token not in allowed and token.rstrip("0").rstrip(".") not in allowed}
+    assert not unknown
+
+
+def test_the_release_shows_no_record(run: Path) -> None:
+    known = read_fingerprints(run)
+    assert known is not None
+    files = {path.name: path.read_bytes() for path in (run / "release").iterdir() if path.is_file()}
+    assert {"report.html", "report.pdf", "evidence.json"} <= set(files)
+    assert not leaks(files, known)
+
+
+def test_the_pdf_is_an_archive_with_the_results_inside(run: Path) -> None:
+    import pikepdf
+
+    with pikepdf.open(run / "release" / "report.pdf") as pdf:
+        attached = {name: bytes(spec.get_file().read_bytes()) for name, spec in pdf.attachments.items()}
+        metadata = str(pdf.open_metadata())
+    (content,) = attached.values()
+    assert json.loads(content) == json.loads((run / "results.json").read_text())
+    assert re.search(r"pdfaid:part\W+3", metadata)
+
+
+def test_the_tumour_claim_is_contradicted(run: Path) -> None:
+    results = _results(run)
+    if results.accounting.claimed_epsilon is None:
+        epsilon = results.accounting.epsilon
+        assert epsilon is not None
+        assert epsilon.upper == float("inf")
+        return
+    assert results.accounting.epsilon is not None
+    assert results.accounting.epsilon.lower > results.accounting.claimed_epsilon
+    assert any(f.status == "exceeds" and "epsilon" in f.sentence for f in results.findings)
+    assert any(row.status == "evidence_contradicts" for row in results.controls)
