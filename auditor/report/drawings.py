@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,6 +25,34 @@ from auditor.report.strings import Strings
 PER_ROC = 6
 PER_SHARES = 6
 SHARES = ("recovered_share", "label_accuracy")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All figures of a report; drawn once and used by every page.
+
+    Attributes:
+        roc: By scenario.
+    """
+
+    roc: dict[str, list[Figure]]
+    shares: list[Figure]
+    epsilon: Figure | None
+    risk: Figure | None
+    controls: Figure | None
+
+
+def draw_figures(evidence: Evidence, words: Strings) -> Figures:
+    """Draw what the run gives."""
+    results = evidence.results
+    scenarios = dict.fromkeys([s.name for s in results.scenarios] + [o.scenario for o in results.outcomes])
+    return Figures(
+        roc={name: roc_figures(evidence, name, words) for name in scenarios},
+        shares=shares_figures(evidence, words),
+        epsilon=epsilon_figure(results, words),
+        risk=risk_figure(results, words),
+        controls=controls_figure(results, words),
+    )
 
 
 def letters(index: int) -> str:

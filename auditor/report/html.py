@@ -60,22 +60,23 @@ SHAPES = {
 }
 
 
-def page(evidence: Evidence, *, printed: bool, language: str = "en") -> str:
+def page(evidence: Evidence, *, printed: bool, figures: drawings.Figures | None = None, language: str = "en") -> str:
     """The whole report as HTML.
 
     Args:
         evidence: The run.
         printed: True for the PDF: figures in plain colours, fonts fetched from the project's own folder.
+        figures: From :func:`draw_figures`, where they were drawn already.
         language: Which strings file.
     """
     words = strings(language)
     template = _environment(words, printed=printed).get_template("report.html.j2")
-    return template.render(_context(evidence, words, printed=printed))
+    drawn = figures or drawings.draw_figures(evidence, words)
+    return template.render(_context(evidence, drawn, words, printed=printed))
 
 
-def _context(evidence: Evidence, words: Strings, *, printed: bool) -> dict[str, Any]:
+def _context(evidence: Evidence, figures: drawings.Figures, words: Strings, *, printed: bool) -> dict[str, Any]:
     results = evidence.results
-    rocs = {name: drawings.roc_figures(evidence, name, words) for name in sections.scenario_names(results)}
     return {
         "r": results,
         "printed": printed,
@@ -83,11 +84,7 @@ def _context(evidence: Evidence, words: Strings, *, printed: bool) -> dict[str, 
         "style": Markup(_style(printed=printed)),
         "summary": answers.summarise(results, words),
         "scenario_names": sections.scenario_names(results),
-        "roc_figures": rocs,
-        "shares_figures": drawings.shares_figures(evidence, words),
-        "epsilon_figure": drawings.epsilon_figure(results, words),
-        "risk_figure": drawings.risk_figure(results, words),
-        "controls_figure": drawings.controls_figure(results, words),
+        "figures": figures,
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from auditor.core.errors import AuditorError
 from auditor.core.results import Results
+from auditor.report.drawings import Figures, draw_figures
 from auditor.report.exports.card import model_card
 from auditor.report.exports.gate import intoto, junit, sarif
 from auditor.report.exports.oscal import oscal
@@ -49,15 +50,16 @@ def render(run_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     evidence = load_evidence(run_dir)
     known = read_fingerprints(run_dir)
     chosen = dict.fromkeys(formats)
-    files = {f"report.{name}": _rendered(evidence, name, known) for name in chosen if name in FORMATS}
+    figures = draw_figures(evidence, strings()) if chosen.keys() & set(FORMATS) else None
+    files = {f"report.{name}": _rendered(evidence, name, figures, known) for name in chosen if name in FORMATS}
     files |= {file: make(evidence.results, strings()) for file, make in (EXPORTS[n] for n in chosen if n in EXPORTS)}
     files["evidence.json"] = evidence.raw
     refuse_leaks(files, known)
     return [_write(run_dir / "release", name, data) for name, data in files.items()]
 
 
-def _rendered(evidence: Evidence, name: str, known: Fingerprints | None) -> bytes:
-    markup = page(evidence, printed=name == "pdf")
+def _rendered(evidence: Evidence, name: str, figures: Figures | None, known: Fingerprints | None) -> bytes:
+    markup = page(evidence, printed=name == "pdf", figures=figures)
     refuse_overclaims(page_overclaims(markup), f"report.{name}")
     refuse_leaks({"report.html": markup.encode("utf-8")}, known)
     return write_pdf(markup, evidence) if name == "pdf" else markup.encode("utf-8")
