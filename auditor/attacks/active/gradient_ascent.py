@@ -77,7 +77,7 @@ class GradientAscent:
             with torch.no_grad():
                 before = model.losses(view.before, candidates)
                 after = model.losses(add(view.before, view.updates[client]), candidates)
-            falls.append((before - after).double().cpu())
+            falls.append((before - after).cpu().double())
         if not falls:
             raise AttackFailed(f"the log holds no update of client {client} (secure aggregation)")
         return MembershipScores(torch.stack(falls).mean(dim=0), notes=(f"{len(falls)} worsened rounds",))

@@ -63,6 +63,6 @@ class GradientNorm:
             rows = model.per_record_gradients(state, candidates[slice(start, start + chunk)])
             flat = torch.cat([row.flatten(1) for row in rows.values()], dim=1)
             order = {"l1": 1.0, "l2": 2.0, "max": torch.inf}[self.params.norm]
-            norms.append(torch.linalg.vector_norm(flat, ord=order, dim=1).double())
+            norms.append(torch.linalg.vector_norm(flat, ord=order, dim=1).cpu().double())
             context.progress(min(1.0, (start + chunk) / len(candidates)))
         return MembershipScores(-torch.cat(norms))

@@ -71,7 +71,7 @@ class Lira:
         task = known.model.task
         target = signal(seen.outputs, seen.losses, seen.labels, task=task)
         others = signal(references.outputs, references.losses, seen.labels, task=task)
-        return MembershipScores(self._score(target, others, references.included))
+        return MembershipScores(self._score(target, others, references.included.cpu()))
 
     def _score(self, target: Tensor, others: Tensor, included: Tensor) -> Tensor:
         without = moments(others, ~included)

@@ -42,4 +42,4 @@ class LossThreshold:
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
         """Score = minus the loss, shape ``(candidates,)``."""
         assert isinstance(seen, Queries)
-        return MembershipScores(-seen.losses.double())
+        return MembershipScores(-seen.losses.cpu().double())

@@ -63,7 +63,7 @@ class OutputRule:
                 return MembershipScores(logs.max(dim=-1).values)
             case "entropy":
                 return MembershipScores((logs.exp() * logs).nan_to_num(0.0).sum(dim=-1))
-        return MembershipScores(-modified_entropy(logs, seen.labels))
+        return MembershipScores(-modified_entropy(logs, seen.labels.cpu()))
 
 
 def modified_entropy(logs: Tensor, labels: Tensor) -> Tensor:

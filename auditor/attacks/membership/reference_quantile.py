@@ -58,7 +58,7 @@ class ReferenceQuantile:
         task = known.model.task
         target = signal(seen.outputs, seen.losses, seen.labels, task=task)
         others = signal(references.outputs, references.losses, seen.labels, task=task)
-        return MembershipScores(quantiles(target, others, ~references.included))
+        return MembershipScores(quantiles(target, others, ~references.included.cpu()))
 
 
 def quantiles(target: Tensor, others: Tensor, without: Tensor) -> Tensor:

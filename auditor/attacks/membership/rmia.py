@@ -85,7 +85,7 @@ class Rmia:
         others = likelihood(
             references.outputs, references.losses, seen.labels, task=task, temperature=setting.temperature
         )
-        scores = self._ratio(target, others, references.included, setting.offset)
+        scores = self._ratio(target, others, references.included.cpu(), setting.offset)
         return MembershipScores(scores, notes=(note,))
 
     def _ratio(self, target: Tensor, others: Tensor, included: Tensor, offset: float) -> Tensor:
@@ -117,11 +117,11 @@ class Rmia:
         AUC alone would choose constants that are weak at the low false-positive rates that are reported first.
         """
         values = likelihood(references.outputs, references.losses, labels, task=task, temperature=setting.temperature)
-        worth = []
-        for index, allowed in islice(as_target(references.included), REHEARSALS):
+        included, worth = references.included.cpu(), []
+        for index, allowed in islice(as_target(included), REHEARSALS):
             if len(allowed):
-                ratio = self._ratio(values[index], values[allowed], references.included[allowed], setting.offset)
-                truth = references.included[index]
+                ratio = self._ratio(values[index], values[allowed], included[allowed], setting.offset)
+                truth = included[index]
                 worth.append(area(ratio, truth) + early_rate(ratio, truth))
         return sum(worth) / len(worth) if worth else 0.5
 

@@ -1,4 +1,7 @@
-"""What every membership attack reads from a model's outputs, in log space and without ties from rounding."""
+"""What every membership attack reads from a model's outputs, in log space and without ties from rounding.
+
+All in float64 on the CPU: not every device has float64, and the arrays are small.
+"""
 
 import torch
 from torch import Tensor
@@ -16,7 +19,7 @@ def log_probabilities(outputs: Tensor) -> Tensor:
     are probabilities (every row non-negative with sum one) are logged instead: a second softmax on them would
     hide most of the signal.
     """
-    outputs = outputs.double()
+    outputs = outputs.detach().cpu().double()
     sums = outputs.sum(dim=-1)
     if bool((outputs >= 0).all()) and bool(((sums - 1).abs() < ROUNDING).all()):
         return outputs.clamp_min(torch.finfo(torch.float64).tiny).log()
@@ -37,7 +40,7 @@ def margin(outputs: Tensor, labels: Tensor) -> Tensor:
         ``(..., records)``.
     """
     logs = log_probabilities(outputs)
-    index = labels.expand(logs.shape[:-1]).unsqueeze(-1)
+    index = labels.cpu().expand(logs.shape[:-1]).unsqueeze(-1)
     own = logs.gather(-1, index).squeeze(-1)
     others = logs.scatter(-1, index, -torch.inf).logsumexp(dim=-1)
     return own - others
@@ -46,7 +49,7 @@ def margin(outputs: Tensor, labels: Tensor) -> Tensor:
 def true_class(outputs: Tensor, labels: Tensor, *, temperature: float = 1.0) -> Tensor:
     """Log-probability of the label, the softmax taken at a temperature. Shapes as in :func:`margin`."""
     logs = torch.log_softmax(log_probabilities(outputs) / temperature, dim=-1)
-    return logs.gather(-1, labels.expand(logs.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+    return logs.gather(-1, labels.cpu().expand(logs.shape[:-1]).unsqueeze(-1)).squeeze(-1)
 
 
 def class_scores(outputs: Tensor, losses: Tensor, *, task: Task) -> Tensor | None:
@@ -66,12 +69,12 @@ def class_scores(outputs: Tensor, losses: Tensor, *, task: Task) -> Tensor | Non
 def signal(outputs: Tensor, losses: Tensor, labels: Tensor, *, task: Task) -> Tensor:
     """The statistic that attacks model as Gaussian: the margin of a classifier, minus the loss of anything else."""
     scores = class_scores(outputs, losses, task=task)
-    return -losses.double() if scores is None else margin(scores, labels.long())
+    return -losses.detach().cpu().double() if scores is None else margin(scores, labels.long())
 
 
 def likelihood(outputs: Tensor, losses: Tensor, labels: Tensor, *, task: Task, temperature: float) -> Tensor:
     """Log-likelihood of the label under the model: log p_y at a temperature, or minus the loss over it."""
     scores = class_scores(outputs, losses, task=task)
     if scores is None:
-        return -losses.double() / temperature
+        return -losses.detach().cpu().double() / temperature
     return true_class(scores, labels.long(), temperature=temperature)

@@ -11,7 +11,7 @@ from auditor.attacks.base import Attack, Knowledge, ReferenceModels, RunContext
 from auditor.attacks.membership.lira import Lira
 from auditor.attacks.membership.loss_threshold import LossThreshold
 from auditor.attacks.membership.references import as_target, moments
-from auditor.attacks.membership.rmia import Rmia, area, offline_mean
+from auditor.attacks.membership.rmia import Rmia, area, early_rate, offline_mean
 from auditor.attacks.membership.statistics import likelihood, margin, signal, true_class
 from auditor.core.errors import AttackFailed
 from auditor.core.shape import Task
@@ -259,3 +259,13 @@ def test_moments_equal_numpy() -> None:
         kept = values[mask[:, column], column].numpy()
         assert found.mean[column] == pytest.approx(kept.mean())
         assert found.squares[column] == pytest.approx(((kept - kept.mean()) ** 2).sum())
+
+
+def test_rehearsed_figures_equal_the_metrics() -> None:
+    """Attacks may not import the metrics that judge them; their own figures must still be the same."""
+    random = np.random.default_rng(0)
+    for levels in (3, 1000):
+        scores, truth = torch.tensor(random.integers(levels, size=900) * 1.0), torch.tensor(random.random(900) < 0.4)
+        sample = RocSample.of(scores[truth].numpy(), scores[~truth].numpy())
+        assert area(scores, truth) == pytest.approx(area_under_curve(sample).value)
+        assert early_rate(scores, truth) == pytest.approx(tpr_at_fpr(sample, 0.01).tpr)
