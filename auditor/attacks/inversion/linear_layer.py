@@ -1,6 +1,7 @@
 """Records in closed form from the gradient of a linear first layer."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Annotated, ClassVar
 
 import torch
@@ -111,7 +112,10 @@ def first_layer(seen: Update, model: SharedModel) -> tuple[Tensor, Tensor]:
     first = order[0] if order else ""
     if f"{first}.weight" not in gradient or f"{first}.bias" not in gradient:
         raise AttackFailed("the gradient of the first layer's weight and bias is not in the update")
-    return gradient[f"{first}.weight"].cpu(), gradient[f"{first}.bias"].cpu()
+    weight, bias = gradient[f"{first}.weight"].cpu(), gradient[f"{first}.bias"].cpu()
+    if weight.shape[1] != prod(model.shape.input_shape):
+        raise AttackFailed("the first linear layer does not read the flattened input")
+    return weight, bias
 
 
 def _ratios(weight: Tensor, bias: Tensor) -> _Rows:

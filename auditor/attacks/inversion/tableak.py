@@ -42,7 +42,7 @@ class TabLeak(GradientMatching):
         """Defaults from the paper's experiments, with fewer starts."""
 
         learning_rate: Annotated[float, Field(gt=0)] = Field(0.2, description="First step size in model units.")
-        restarts: Annotated[int, Field(ge=2)] = Field(8, description="Starts that are pooled; the paper takes 30.")
+        restarts: Annotated[int, Field(ge=1)] = Field(8, description="Starts that are pooled; the paper takes 30.")
 
     def _returned(self, found: Found, chosen: int, search: Search, rule: str) -> Reconstruction:
         single = super()._returned(found, chosen, search, rule)
