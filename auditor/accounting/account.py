@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 from auditor.accounting import libraries
 from auditor.accounting.bracket import Bracket, LossEngine
-from auditor.accounting.closed_forms import compose_mu, gaussian_epsilon
+from auditor.accounting.closed_forms import gaussian_epsilon
 from auditor.accounting.crosscheck import Verdict, crosscheck
 from auditor.accounting.discrete import discrete_gaussian_rho, renyi_epsilon, skellam_curve
-from auditor.accounting.pairs import MixturePair
-from auditor.accounting.reduce import Reduction, assumptions, coarser, effective, reduce
+from auditor.accounting.reduce import Reduction, assumptions, coarser, effective, full_mu, reduce, underflows
 from auditor.accounting.saddle import Event
 from auditor.accounting.spec import Adjacency, Noise, PrivacySpec
 from auditor.accounting.tilted import Seen
@@ -20,6 +19,7 @@ from auditor.core.privacy import Agreement, EngineValue, EpsilonEstimate
 OWN = "tilted FFT"
 VERSION = "1"
 _MANY = 40
+_FALL_BACK = "Fall-back"
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ def account(spec: PrivacySpec, effort: Effort | None = None) -> EpsilonEstimate:
         return _renyi_only(spec, began)
     reduction = reduce(spec)
     bracket = epsilon_bracket(reduction, spec, effort)
+    if bracket.reason.startswith(_FALL_BACK):
+        reduction = replace(reduction, exact=False)
     engines = (_own(bracket, reduction), *_ask(reduction, spec, bracket, effort))
     verdict = _verdict(reduction, spec, bracket, engines)
     lower = min(bracket.lower, verdict.upper)
@@ -97,6 +99,9 @@ def both_ways(events: Sequence[Event], seen: Seen, spec: PrivacySpec, effort: Ef
         engine = LossEngine(events, mirrored=mirrored, precision=precision, seconds=seconds, seen=seen)
         return engine.epsilon(spec.delta)
 
+    if underflows(events):
+        tiny = Bracket(0.0, math.inf, reason="the noise is so small that masses underflow")
+        return _fall_back(tiny, events, seen, spec.delta)
     first = bracket(fine, mirrored=False)
     if not math.isfinite(first.upper):
         return _fall_back(first, events, seen, spec.delta)
@@ -120,17 +125,11 @@ def both_ways(events: Sequence[Event], seen: Seen, spec: PrivacySpec, effort: Ef
 
 def _fall_back(found: Bracket, events: Sequence[Event], seen: Seen, delta: float) -> Bracket:
     """Full participation in closed form, which dominates every mixture of its parts by joint convexity."""
-    mus = [
-        (max(mean for _, mean in event.pair.p) - min(mean for _, mean in event.pair.q))
-        / event.pair.sigma
-        * math.sqrt(event.times * seen.rounds)
-        for event in events
-        if isinstance(event.pair, MixturePair)
-    ]
-    if len(mus) < len(events):
+    mu = full_mu(events, seen)
+    if mu is None:
         return found
-    upper = gaussian_epsilon(compose_mu(mus), delta) * (1 + 1e-12)
-    reason = f"Fall-back to full participation in closed form, because {found.reason or 'no grid sufficed'}."
+    upper = gaussian_epsilon(mu, delta) * (1 + 1e-12)
+    reason = f"{_FALL_BACK} to full participation in closed form, because {found.reason or 'no grid sufficed'}."
     return replace(found, upper=upper, reason=reason)
 
 

@@ -98,6 +98,8 @@ class LossEngine:
             spent = time.perf_counter() - began
             if (best.width <= 0.5 * _allowed(best.upper) and spent > 0.2 * self.seconds) or spent > 0.5 * self.seconds:
                 break
+            if not np.isfinite(found.bracket.upper) and plan.extended >= EXTENDED:
+                break
             plan = self._better(plan, step, found, picture, delta, wanted / best.width)
         seconds = time.perf_counter() - began
         reason = f"stopped at a grid of {best.points} points after {seconds:.1f} s"

@@ -17,7 +17,7 @@ from auditor.accounting.account import Effort
 from auditor.accounting.arrays import Floats
 from auditor.accounting.bracket import LossEngine
 from auditor.accounting.closed_forms import gaussian_log_delta, gaussian_tpr
-from auditor.accounting.reduce import reduce
+from auditor.accounting.reduce import full_mu, reduce, underflows
 from auditor.accounting.spec import Noise, PrivacySpec
 from auditor.accounting.tilted import Composed
 from auditor.core.privacy import AttackCaps, CapPoint
@@ -121,6 +121,9 @@ def loss_profile(spec: PrivacySpec, effort: Effort | None = None) -> LossProfile
     reduction = reduce(spec)
     if reduction.mu_upper is not None:
         return GaussianProfile(reduction.mu_upper)
+    if underflows(reduction.upper):
+        mu = full_mu(reduction.upper, reduction.seen)
+        return GaussianProfile(mu) if mu is not None else None
     precision = (effort or Effort()).precision
     engine = LossEngine(reduction.upper, precision=precision, seen=reduction.seen)
     return GridProfile(engine.upper_loss(min(spec.delta, 1e-5), _TILTS))

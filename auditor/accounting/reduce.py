@@ -15,6 +15,7 @@ from auditor.accounting.spec import Adjacency, Noise, Phase, PrivacySpec, Refuse
 from auditor.accounting.tilted import ALWAYS, Seen
 
 _PAIRED_RECORDS = 200
+_FARTHEST = 36.0
 
 
 @dataclass(frozen=True)
@@ -263,3 +264,23 @@ def coarser(events: Sequence[Event]) -> tuple[Event, ...]:
             pair = pairs.poisson(lower, min(1.0, math.exp(math.ceil(math.log(rate) * 10) / 10)))
         counts[pair] += times
     return tuple(Event(pair, times) for pair, times in counts.items())
+
+
+def full_mu(events: Sequence[Event], seen: Seen) -> float | None:
+    """mu of full participation, which dominates every mixture of its parts by joint convexity; None if unknown."""
+    mus = []
+    for pair, times in events:
+        if not isinstance(pair, pairs.MixturePair):
+            return None
+        mus.append(_distance(pair) * math.sqrt(times * seen.rounds))
+    return closed_forms.compose_mu(mus)
+
+
+def underflows(events: Sequence[Event]) -> bool:
+    """Whether the noise is so small that masses of the two distributions vanish in 64 bits."""
+    return any(isinstance(pair, pairs.MixturePair) and _distance(pair) > _FARTHEST for pair, _ in events)
+
+
+def _distance(pair: pairs.MixturePair) -> float:
+    """Between the outermost components, in standard deviations."""
+    return (max(mean for _, mean in pair.p) - min(mean for _, mean in pair.q)) / pair.sigma

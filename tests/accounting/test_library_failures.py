@@ -99,8 +99,9 @@ def test_prv_accountant_raises_and_the_answer_stands(monkeypatch: pytest.MonkeyP
 
 
 def test_noise_that_underflows_falls_back_with_a_reason() -> None:
-    found = account(poisson_spec((0.01, 0.01, 10), delta=1e-5))
+    found = account(poisson_spec((0.01, 0.01, 10), delta=1e-5), OWN)
     assert math.isfinite(found.upper)
+    assert found.agreement is Agreement.BOUND_ONLY
     assert any("Fall-back" in warning for warning in found.warnings)
 
 
