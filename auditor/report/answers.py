@@ -48,6 +48,7 @@ BESIDE = ("blind_", "control_")
 
 SHOWN = 6
 LONGEST = 240
+ROOM = 760
 LONGEST_NAME = 60
 
 
@@ -98,9 +99,9 @@ def summarise(results: Results, words: Strings) -> Summary:
         overall=overall(results.findings, words),
         answers=(*_attack_answers(results, words), epsilon_answer(results, words)),
         level=", ".join(percent(level) for level in sorted(levels)),
-        untested=tuple(map(_short, untested[:SHOWN])),
-        untested_more=max(0, len(untested) - SHOWN),
-        decisions=tuple(map(_short, _decisions(results, words))),
+        untested=tuple(_fitting(untested)),
+        untested_more=len(untested) - len(_fitting(untested)),
+        decisions=tuple(_decisions(results, words)),
     )
 
 
@@ -207,11 +208,18 @@ def _attack_answers(results: Results, words: Strings) -> list[Answer]:
     return [_answer(topic, groups[topic], results, words) for topic in ORDER if topic in groups]
 
 
+def topic_of_class(attack_class: str) -> str:
+    """The question that a class of attack speaks to."""
+    return "records" if attack_class == "reconstruction" else attack_class
+
+
 def _answer(topic: str, candidates: list[_Candidate], results: Results, words: Strings) -> Answer:
     question = words.plain(f"answers.questions.{topic}")
     claimed = [c for c in candidates if c.measurement.value is not None]
     if not claimed:
-        return Answer(question, "finding", "not_run", words.plain("answers.no_measurement"))
+        tried = [o for o in _tests(results) if topic_of_class(o.attack_class) == topic]
+        failed = any(o.status == OutcomeStatus.FAILED for o in tried)
+        return Answer(question, "finding", "failed" if failed else "not_run", words.plain("answers.no_measurement"))
     worst = min(claimed, key=lambda candidate: candidate.rank)
     m = worst.measurement
     low, high = ends(m)
@@ -304,7 +312,22 @@ def _decisions(results: Results, words: Strings) -> list[Item]:
     items.sort(key=lambda item: item.weight)
     if not items:
         items.append(Item(words.plain("decide.record")))
-    return [*items[: SHOWN - 1], Item(words.plain("decide.repeat"))]
+    shown = _fitting(items)
+    if len(items) > len(shown):
+        shown.append(Item(words.plain("decide.more", count=number(len(items) - len(shown)))))
+    return [*shown, Item(words.plain("decide.repeat"))]
+
+
+def _fitting(items: Sequence[Item]) -> list[Item]:
+    """The first items, as many as the page has room for."""
+    room = ROOM
+    shown: list[Item] = []
+    for item in map(_short, items):
+        room -= len(item.text) + 20
+        if len(shown) == SHOWN or (room < 0 and shown):
+            break
+        shown.append(item)
+    return shown
 
 
 def _advice(results: Results, words: Strings) -> list[Item]:
