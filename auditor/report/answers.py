@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from auditor.core.findings import Finding, FindingStatus, RiskCell
+from auditor.core.findings import Finding, FindingStatus
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
-from auditor.core.privacy import LintSeverity
 from auditor.core.results import Results
+from auditor.report.decisions import Item, clipped, decisions_of, fitting, untested_of
 from auditor.report.describe import (
     WEIGHT,
     attack_title,
-    by_weight,
     declared,
     ends,
     findings_of,
@@ -46,9 +45,6 @@ ORDER = ("membership", "records", "labels", "attribute", "property", "other")
 BESIDE = ("blind_", "control_")
 """Prefixes of what an attack carries beside its own figures."""
 
-SHOWN = 6
-LONGEST = 240
-ROOM = 760
 LONGEST_NAME = 60
 
 
@@ -69,14 +65,6 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Item:
-    """A sentence of a list on the first page."""
-
-    text: str
-    weight: int = 0
-
-
-@dataclass(frozen=True)
 class Summary:
     """The first page."""
 
@@ -92,29 +80,17 @@ class Summary:
 
 def summarise(results: Results, words: Strings) -> Summary:
     """What stands on the first page."""
-    untested = list(_untested(results, words))
+    untested = list(untested_of(results, words))
     levels = {m.interval.level for o in results.outcomes for m in o.measurements if m.interval and m.value is not None}
     return Summary(
         scope=_scope(results, words),
         overall=overall(results.findings, words),
         answers=(*_attack_answers(results, words), epsilon_answer(results, words)),
         level=", ".join(percent(level) for level in sorted(levels)),
-        untested=tuple(_fitting(untested)),
-        untested_more=len(untested) - len(_fitting(untested)),
-        decisions=tuple(_decisions(results, words)),
+        untested=tuple(fitting(untested)),
+        untested_more=len(untested) - len(fitting(untested)),
+        decisions=tuple(decisions_of(results, words)),
     )
-
-
-def clipped(text: str, longest: int) -> str:
-    """At most ``longest`` characters, cut at a word; the sections hold the whole text."""
-    if len(text) <= longest:
-        return text
-    cut = text[: longest - 1]
-    return (cut.rsplit(" ", 1)[0] if " " in cut[longest // 2 :] else cut) + "…"
-
-
-def _short(item: Item) -> Item:
-    return Item(clipped(item.text, LONGEST), item.weight)
 
 
 def _scope(results: Results, words: Strings) -> Markup:
@@ -283,99 +259,3 @@ def epsilon_answer(results: Results, words: Strings) -> Answer:
         detail = (sentence_case(words.plain("answers.epsilon_claimed", claimed=number(claimed))),)
         status = "disputed" if claimed < epsilon.lower else "bounded"
     return Answer(question, "epsilon", status, figure, detail)
-
-
-def _untested(results: Results, words: Strings) -> Iterator[Item]:
-    for row in results.coverage:
-        if row.status == "not_run":
-            yield Item(words.plain("untested.class", title=row.title, reason=sentence_case(row.reason)))
-    for status in (OutcomeStatus.FAILED, OutcomeStatus.NOT_RUN, OutcomeStatus.NOT_APPLICABLE):
-        for outcome in results.outcomes:
-            if outcome.status == status:
-                yield Item(
-                    words.plain(
-                        "untested.attack",
-                        attack=attack_title(outcome),
-                        scenario=scenario_title(results, outcome.scenario),
-                        reason=sentence_case("; ".join(outcome.reasons)),
-                    )
-                )
-
-
-def _decisions(results: Results, words: Strings) -> list[Item]:
-    items = [*_risk_decisions(results, words), *_advice(results, words)]
-    for lint in results.accounting.lints:
-        if lint.severity == LintSeverity.HIGH:
-            items.append(
-                Item(words.plain("decide.lint", title=lint.title, remedy=sentence_case(lint.remedy)), weight=1)
-            )
-    items.sort(key=lambda item: item.weight)
-    if not items:
-        items.append(Item(words.plain("decide.record")))
-    shown = _fitting(items)
-    if len(items) > len(shown):
-        shown.append(Item(words.plain("decide.more", count=number(len(items) - len(shown)))))
-    return [*shown, Item(words.plain("decide.repeat"))]
-
-
-def _fitting(items: Sequence[Item]) -> list[Item]:
-    """The first items, as many as the page has room for."""
-    room = ROOM
-    shown: list[Item] = []
-    for item in map(_short, items):
-        room -= len(item.text) + 20
-        if len(shown) == SHOWN or (room < 0 and shown):
-            break
-        shown.append(item)
-    return shown
-
-
-def _advice(results: Results, words: Strings) -> list[Item]:
-    advice = [f.advice for f in by_weight(results.findings) if f.status == FindingStatus.EXCEEDS and f.advice]
-    return [Item(words.plain("decide.advice", advice=sentence_case(text)), weight=1) for text in dict.fromkeys(advice)]
-
-
-def _risk_decisions(results: Results, words: Strings) -> Iterator[Item]:
-    seen: set[tuple[str, str]] = set()
-    for cell in sorted(results.risks, key=_risk_rank):
-        key = (cell.event, "unknown" if cell.likelihood is None else "known")
-        if key in seen:
-            continue
-        seen.add(key)
-        item = _risk_decision(cell, results, words)
-        if item:
-            yield item
-
-
-def _risk_rank(cell: RiskCell) -> tuple[int, int]:
-    return -(cell.likelihood or 0), -cell.severity
-
-
-def _risk_decision(cell: RiskCell, results: Results, words: Strings) -> Item | None:
-    values = {
-        "event": cell.event,
-        "actor": scenario_title(results, cell.actor),
-        "likelihood": likelihood_words(cell, words),
-        "severity": level_words(cell.severity, words),
-    }
-    if cell.likelihood is None:
-        return Item(words.plain("decide.undetermined", **values), weight=3)
-    high = (cell.likelihood >= 3) + (cell.severity >= 3)
-    if high == 2:
-        return Item(words.plain("decide.both", **values), weight=0)
-    if high == 1:
-        return Item(words.plain("decide.one", **values), weight=2)
-    return None
-
-
-def level_words(level: int, words: Strings) -> str:
-    """The name of a level of the four-level scale."""
-    return str(words.get("risk.levels")[min(max(level, 1), 4) - 1])
-
-
-def likelihood_words(cell: RiskCell, words: Strings) -> str:
-    """The likelihood in words, with ``at least`` where something was not tested."""
-    if cell.likelihood is None:
-        return words.plain("risk.unknown")
-    level = level_words(cell.likelihood, words)
-    return words.plain("risk.at_least", level=level) if cell.at_least else level

@@ -10,7 +10,7 @@ import numpy as np
 from auditor.core.findings import ControlStatus
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.results import Results
-from auditor.report.answers import level_words, likelihood_words
+from auditor.report.decisions import level_words, likelihood_words
 from auditor.report.describe import attack_title, ends, findings_of, floor_text, scenario_title
 from auditor.report.figures.canvas import Figure, Table
 from auditor.report.figures.controls import draw_controls

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from auditor.report import answers, describe, drawings, formatting, sections
+from auditor.report import answers, decisions, describe, drawings, formatting, sections
 from auditor.report.figures.canvas import Figure, themed
 from auditor.report.load import Evidence
 from auditor.report.strings import Strings, strings
@@ -151,8 +151,8 @@ def _helpers(words: Strings) -> dict[str, Any]:
         "floor_text": describe.floor_text,
         "value_with_interval": describe.value_with_interval,
         "by_weight": describe.by_weight,
-        "likelihood_words": lambda cell: answers.likelihood_words(cell, words),
-        "level_words": lambda level: answers.level_words(level, words),
+        "likelihood_words": lambda cell: decisions.likelihood_words(cell, words),
+        "level_words": lambda level: decisions.level_words(level, words),
         "quantity": formatting.quantity,
         "pack_title": drawings.pack_title,
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from auditor.core.findings import ControlRow, ControlStatus, Finding, RiskCell
 from auditor.core.results import Results
-from auditor.report.answers import likelihood_words
+from auditor.report.decisions import likelihood_words
 from auditor.report.strings import Strings
 
 VERSION = "1.2.1"

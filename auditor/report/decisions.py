@@ -1,0 +1,134 @@
+"""What was not tested and what to decide, as short items for the first page."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from auditor.core.findings import FindingStatus, RiskCell
+from auditor.core.measurement import OutcomeStatus
+from auditor.core.privacy import LintSeverity
+from auditor.core.results import Results
+from auditor.report.describe import attack_title, by_weight, scenario_title, sentence_case
+from auditor.report.formatting import number
+from auditor.report.strings import Strings
+
+SHOWN = 6
+LONGEST = 240
+ROOM = 760
+
+
+@dataclass(frozen=True)
+class Item:
+    """A sentence of a list on the first page."""
+
+    text: str
+    weight: int = 0
+
+
+def untested_of(results: Results, words: Strings) -> Iterator[Item]:
+    """Classes of attack without a run, then attacks without a measurement."""
+    for row in results.coverage:
+        if row.status == "not_run":
+            yield Item(words.plain("untested.class", title=row.title, reason=sentence_case(row.reason)))
+    for status in (OutcomeStatus.FAILED, OutcomeStatus.NOT_RUN, OutcomeStatus.NOT_APPLICABLE):
+        for outcome in results.outcomes:
+            if outcome.status == status:
+                yield Item(
+                    words.plain(
+                        "untested.attack",
+                        attack=attack_title(outcome),
+                        scenario=scenario_title(results, outcome.scenario),
+                        reason=sentence_case("; ".join(outcome.reasons)),
+                    )
+                )
+
+
+def decisions_of(results: Results, words: Strings) -> list[Item]:
+    """What risks, findings and declarations ask of people, the most pressing first."""
+    items = [*_risk_decisions(results, words), *_advice(results, words)]
+    for lint in results.accounting.lints:
+        if lint.severity == LintSeverity.HIGH:
+            items.append(
+                Item(words.plain("decide.lint", title=lint.title, remedy=sentence_case(lint.remedy)), weight=1)
+            )
+    items.sort(key=lambda item: item.weight)
+    if not items:
+        items.append(Item(words.plain("decide.record")))
+    shown = fitting(items)
+    if len(items) > len(shown):
+        shown.append(Item(words.plain("decide.more", count=number(len(items) - len(shown)))))
+    return [*shown, Item(words.plain("decide.repeat"))]
+
+
+def _advice(results: Results, words: Strings) -> list[Item]:
+    advice = [f.advice for f in by_weight(results.findings) if f.status == FindingStatus.EXCEEDS and f.advice]
+    return [Item(words.plain("decide.advice", advice=sentence_case(text)), weight=1) for text in dict.fromkeys(advice)]
+
+
+def _risk_decisions(results: Results, words: Strings) -> Iterator[Item]:
+    seen: set[tuple[str, str]] = set()
+    for cell in sorted(results.risks, key=_risk_rank):
+        key = (cell.event, "unknown" if cell.likelihood is None else "known")
+        if key in seen:
+            continue
+        seen.add(key)
+        item = _risk_decision(cell, results, words)
+        if item:
+            yield item
+
+
+def _risk_rank(cell: RiskCell) -> tuple[int, int]:
+    return -(cell.likelihood or 0), -cell.severity
+
+
+def _risk_decision(cell: RiskCell, results: Results, words: Strings) -> Item | None:
+    values = {
+        "event": cell.event,
+        "actor": scenario_title(results, cell.actor),
+        "likelihood": likelihood_words(cell, words),
+        "severity": level_words(cell.severity, words),
+    }
+    if cell.likelihood is None:
+        return Item(words.plain("decide.undetermined", **values), weight=3)
+    high = (cell.likelihood >= 3) + (cell.severity >= 3)
+    if high == 2:
+        return Item(words.plain("decide.both", **values), weight=0)
+    if high == 1:
+        return Item(words.plain("decide.one", **values), weight=2)
+    return None
+
+
+def fitting(items: Sequence[Item]) -> list[Item]:
+    """The first items, as many as the page has room for."""
+    room = ROOM
+    shown: list[Item] = []
+    for item in map(_short, items):
+        room -= len(item.text) + 20
+        if len(shown) == SHOWN or (room < 0 and shown):
+            break
+        shown.append(item)
+    return shown
+
+
+def _short(item: Item) -> Item:
+    return Item(clipped(item.text, LONGEST), item.weight)
+
+
+def clipped(text: str, longest: int) -> str:
+    """At most ``longest`` characters, cut at a word; the sections hold the whole text."""
+    if len(text) <= longest:
+        return text
+    cut = text[: longest - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[longest // 2 :] else cut) + "…"
+
+
+def level_words(level: int, words: Strings) -> str:
+    """The name of a level of the four-level scale."""
+    return str(words.get("risk.levels")[min(max(level, 1), 4) - 1])
+
+
+def likelihood_words(cell: RiskCell, words: Strings) -> str:
+    """The likelihood in words, with ``at least`` where something was not tested."""
+    if cell.likelihood is None:
+        return words.plain("risk.unknown")
+    level = level_words(cell.likelihood, words)
+    return words.plain("risk.at_least", level=level) if cell.at_least else level
