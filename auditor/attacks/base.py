@@ -179,6 +179,15 @@ class AltersModel(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsPrior(Protocol):
+    """An attack on a finite prior: it reads :attr:`Knowledge.candidates`."""
+
+    def prior_records(self) -> int:
+        """How many candidates there are, the true record among them."""
+        ...
+
+
 class Attack(Protocol):
     """A technique. One public class a module, named after the technique, its paper in the docstring.
 

@@ -76,10 +76,11 @@ class Session:
     def run(self, plan: Plan, work: Work) -> None:
         """All stages. Attacks that cost little come first, so that a short budget still answers something."""
         self.reused = len(work.keys & self.finished.keys())
-        for stage in self._stages(plan, work):
+        for stage in self.stages(plan, work):
             self.run_stage(stage)
 
-    def _stages(self, plan: Plan, work: Work) -> Iterator[Stage]:
+    def stages(self, plan: Plan, work: Work) -> Iterator[Stage]:
+        """In the order in which they are done; each is made when the ones before it have ended."""
         fresh = [unit for unit in work.observations if "model" not in unit.inputs]
         after = [unit for unit in work.observations if "model" in unit.inputs]
         yield Stage("Audited model and updates", [work.train, *fresh], plan.training_seconds, _always)

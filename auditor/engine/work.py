@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from auditor.attacks.base import AltersModel
 from auditor.attacks.registry import available
 from auditor.config.document import AuditDocument
 from auditor.config.scenario import Scenario
 from auditor.config.settings import FederationSettings, PrivacySettings
 from auditor.core.canonical import digest
+from auditor.core.grants import Grant
 from auditor.core.seeds import derive_seed
 from auditor.core.shape import ModelState
 from auditor.engine.adversary import Knows
@@ -52,6 +54,7 @@ class Shown(NamedTuple):
         observer: ``server`` or ``participant``; empty where it makes no difference.
         grants: What the scenario grants; empty where it makes no difference.
         scenario: Name of a scenario that plays a federation of its own; empty where it plays the user's.
+        altered_by: Name of the attack that alters the model which clients receive; empty where none does.
     """
 
     view: str
@@ -59,6 +62,7 @@ class Shown(NamedTuple):
     observer: str = ""
     grants: tuple[str, ...] = ()
     scenario: str = ""
+    altered_by: str = ""
 
 
 def target_digest(target: Target, document: AuditDocument) -> str:
@@ -138,7 +142,9 @@ class _Maker:
         scenario = self._scenario(row.scenario)
         observer = "server" if scenario.actor == "server" else "participant"
         own = scenario.name if scenario.federation or scenario.privacy else ""
-        return Shown(row.view, state, observer, tuple(sorted(self._plan.grants[row.scenario].granted)), own)
+        attack = available()[row.attack].attack
+        by = row.attack if attack is not None and issubclass(attack, AltersModel) else ""
+        return Shown(row.view, state, observer, tuple(sorted(self._plan.grants[row.scenario].granted)), own, by)
 
     def _scenario(self, name: str) -> Scenario:
         return next(scenario for scenario in self._plan.scenarios if scenario.name == name)
@@ -160,14 +166,28 @@ class _Maker:
                 "observer": shown.observer,
                 "count": self._count(shown),
                 "partition_seed": train.seed,
+                "altered": self._altered(shown),
                 **self._played(shown.scenario),
             }
         inputs = {"model": (train.key,)} if shown.state is ModelState.TRAINED else {}
         return self._unit(UnitKind.OBSERVE, f"{shown.view} at the {shown.state.value} model", details, inputs=inputs)
 
+    def _altered(self, shown: Shown) -> dict[str, Any]:
+        """Who alters the model, and how; empty where nobody does."""
+        attack = available()[shown.altered_by].attack if shown.altered_by else None
+        if attack is None:
+            return {}
+        return {
+            "attack": attack.name,
+            "revision": attack.revision,
+            "parameters": self._plan.parameters[attack.name].model_dump(mode="json"),
+            "population": Grant.POPULATION_DATA in shown.grants,
+            "seed": str(derive_seed(self._seed, "alter", attack.name)),
+        }
+
     def _count(self, shown: Shown) -> int:
         rows = [row for row in self._plan.attacks if row.runs and (row.view, row.state) == (shown.view, shown.state)]
-        mine = [row for row in rows if self.shown(row, shown.state).scenario == shown.scenario]
+        mine = [row for row in rows if self.shown(row, shown.state)[4:] == shown[4:]]
         return max(row.updates for row in mine)
 
     def attacks(
@@ -179,6 +199,8 @@ class _Maker:
             inputs["queries"] = (queries.key,)
         if knows.references:
             inputs["references"] = tuple(unit.key for unit in reference_units(references, row.references))
+        if "model" in seen.inputs and seen.details.get("altered"):
+            inputs["model"] = seen.inputs["model"]
         attack = available()[row.attack].attack
         details = {
             "view": row.view,
@@ -188,6 +210,7 @@ class _Maker:
             "knows": knows.names(),
             "references": row.references,
             "batched": self._paths.candidates == "stacked",
+            "altered": seen.details.get("altered", {}),
         }
         return tuple(
             self._unit(

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from auditor.attacks.base import AlteredModel, AltersModel, Attack, Knowledge, ReadsPrior, RunContext
 from auditor.attacks.registry import available
 from auditor.config.settings import AuditSettings, FederationSettings, PartitionSettings, PrivacySettings
 from auditor.core.errors import AttackFailed, AuditorError
@@ -16,7 +18,7 @@ from auditor.core.seeds import derive_seed
 from auditor.core.shape import ModelState
 from auditor.engine.adversary import known_to, run_attack
 from auditor.engine.game import Game, membership_game, reference_row
-from auditor.engine.packing import pack, pack_output, pack_queries, pack_updates, unpack, unpack_update
+from auditor.engine.packing import pack, pack_output, pack_queries, pack_updates, unpack, unpack_truth, unpack_update
 from auditor.engine.units import Made, Task, Unit, UnitKind
 from auditor.learning.choice import Choice
 from auditor.learning.functional import FunctionalModel
@@ -158,22 +160,24 @@ class Workshop:
 
     def _state(self, unit: Unit) -> State:
         if unit.details["state"] == ModelState.INITIAL:
-            return self._initial()
-        return unpack(self._locate(unit.inputs["model"][0])).tensors
+            return _moved(self._initial(), self.device)
+        return _moved(unpack(self._locate(unit.inputs["model"][0])).tensors, self.device)
 
     def _observe(self, unit: Unit) -> bytes:
-        state = {name: tensor.to(self.device) for name, tensor in self._state(unit).items()}
         if unit.details["view"] == "queries":
-            return self._queries(state)
+            return self._queries(self._state(unit))
         if unit.details["view"] == "weights":
-            return pack(state, {"type": "state"})
+            return pack(self._state(unit), {"type": "state"})
+        sent = AlteredModel(self.target.model, self._state(unit))
+        if unit.details["altered"]:
+            sent = self._altered(unit, unit.details["altered"])
         observed = observe_updates(
             FederationSettings.model_validate(unit.details["federation"]),
             PrivacySettings.model_validate(unit.details["privacy"]),
-            self.target.model,
+            sent.model,
             self.target.members,
             groups=self.target.member_groups,
-            state=state,
+            state=sent.state,
             view=unit.details["view"],
             count=unit.details["count"],
             seed=unit.seed,
@@ -183,6 +187,20 @@ class Workshop:
             partition_seed=unit.details["partition_seed"],
         )
         return pack_updates(observed)
+
+    def _altered(self, unit: Unit, by: Mapping[str, Any]) -> AlteredModel:
+        """What a malicious server sends; the same for the update and for the attack that reads it.
+
+        Raises:
+            AttackFailed: where the attack cannot be imported.
+        """
+        attack = _made(by["attack"], by["parameters"])
+        assert isinstance(attack, AltersModel)
+        population = self.target.population.to(self.device) if by["population"] else None
+        known = Knowledge(self.target.model, population=population)
+        context = RunContext(device=self.device, seed=int(by["seed"]))
+        sent = attack.alter(self.target.model, self._state(unit), known, context)
+        return AlteredModel(sent.model, _moved(sent.state, self.device))
 
     def _queries(self, state: State) -> bytes:
         outputs, losses = self._answers(state, self.game.candidates)
@@ -200,11 +218,12 @@ class Workshop:
 
     def _attack(self, task: Task) -> Made:
         unit = task.unit
-        entry = available()[unit.name]
-        if entry.attack is None:
-            raise AttackFailed(f"{unit.name} cannot be imported: {entry.error}")
-        attack = entry.attack(entry.attack.Params.model_validate(unit.details["parameters"]))
+        attack = _made(unit.name, unit.details["parameters"])
         known = known_to(unit, target=self.target, locate=self._locate, device=self.device)
+        if isinstance(attack, ReadsPrior):
+            known = replace(known, candidates=self._prior(unit, attack.prior_records()))
+        if unit.details["altered"]:
+            known = replace(known, model=self._altered(unit, unit.details["altered"]).model)
         done = run_attack(
             attack,
             self._seen(unit),
@@ -216,6 +235,15 @@ class Workshop:
             batched=unit.details["batched"],
         )
         return Made(pack_output(done.output, {"cut": done.cut}), done.cut)
+
+    def _prior(self, unit: Unit, size: int) -> Records:
+        """A record behind the update among others of its kind, in an order that says nothing."""
+        truth = unpack_truth(self._locate(unit.inputs["observation"][0]), int(unit.details["index"]))[:1]
+        generator = torch.Generator().manual_seed(derive_seed(unit.seed, "prior"))
+        others = self.target.population[torch.randperm(len(self.target.population), generator=generator)[: size - 1]]
+        order = torch.randperm(1 + len(others), generator=generator)
+        mixed = Records(torch.cat([truth.inputs, others.inputs]), torch.cat([truth.labels, others.labels]))
+        return mixed[order].to(self.device)
 
     def _seen(self, unit: Unit) -> Observation:
         path = self._locate(unit.inputs["observation"][0])
@@ -235,6 +263,18 @@ class Workshop:
                     update=_moved(seen.update, self.device),
                     labels=labels,
                 )
+
+
+def _made(name: str, parameters: Mapping[str, Any]) -> Attack:
+    """The attack with its parameters.
+
+    Raises:
+        AttackFailed: where it cannot be imported.
+    """
+    entry = available()[name]
+    if entry.attack is None:
+        raise AttackFailed(f"{name} cannot be imported: {entry.error}")
+    return entry.attack(entry.attack.Params.model_validate(parameters))
 
 
 def _moved(state: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from auditor.attacks.base import Attack, AttackParams, Cost, Knowledge, ReferenceModels, RunContext
+from auditor.attacks.base import Attack, AttackParams, Cost, Knowledge, ReadsPrior, ReferenceModels, RunContext
 from auditor.attacks.registry import available
 from auditor.config.settings import FederationSettings
 from auditor.core.grants import Grant
@@ -23,7 +23,7 @@ from tests.engine.targets import digits_target, document
 
 NAMES = sorted(available())
 CLASSES = {"membership", "attribute", "exfiltration", "regurgitation", "model_inversion", "reconstruction"}
-SMALL = {"iterations": 5, "reference_models": 4, "shadow_models": 4, "restarts": 1, "steps": 5}
+SMALL = {"iterations": 5, "reference_models": 4, "shadow_models": 4, "restarts": 2, "steps": 5}
 """Parameters that only decide how long an attack tries."""
 
 TARGET = digits_target()
@@ -85,6 +85,7 @@ def needed_knowledge(attack: type[Attack]) -> Knowledge:
         population_outputs=outputs,
         population_losses=losses,
         references=references() if Grant.TRAINING_RECIPE in attack.needs.grants else None,
+        candidates=TARGET.members[:4] if issubclass(attack, ReadsPrior) else None,
     )
 
 
@@ -107,9 +108,24 @@ def references() -> ReferenceModels:
     )
 
 
+def observed_kind(name: str) -> type:
+    """A kind of observation that the attack reads; skips an attack that does not apply to the digits target."""
+    attack = attack_class(name)
+    granted = attack.needs.grants | attack.needs.one_of
+    reasons = attack.needs.unmet(scenario="all", granted=granted, shape=TARGET.model.shape)
+    reasons += made(name).unmet(TARGET.model.shape)
+    kinds = [kind for kind in (ClientUpdate, Aggregate, Queries, Weights) if kind in attack.observes]
+    if not kinds:
+        reasons.append("its observation is made in the tests of its own folder")
+    if Grant.ALTERS_MODEL in granted:
+        reasons.append("the altered model is played in the tests of its own folder")
+    if reasons:
+        pytest.skip("; ".join(reasons))
+    return kinds[0]
+
+
 def run(name: str, context: RunContext | None = None) -> AttackOutput:
-    attack = made(name)
-    kind = next(kind for kind in (ClientUpdate, Aggregate, Queries, Weights) if kind in attack.observes)
+    kind, attack = observed_kind(name), made(name)
     return attack.run(observation(kind), needed_knowledge(attack_class(name)), context or RunContext(seed=5))
 
 
@@ -154,7 +170,7 @@ class TestEveryAttack:
         assert attack.observes
         reasons = attack.needs.unmet(scenario="nothing", granted=frozenset(), shape=TARGET.model.shape)
         assert reasons
-        assert all("needs" in reason or "is for" in reason for reason in reasons)
+        assert any(reason.startswith("needs ") for reason in reasons)
 
     def test_states_its_cost(self, name: str) -> None:
         cost = made(name).cost(TARGET.model.shape)
@@ -175,7 +191,7 @@ class TestEveryAttack:
 
     def test_does_not_change_what_it_is_given(self, name: str) -> None:
         attack = made(name)
-        kind = next(kind for kind in (ClientUpdate, Aggregate, Queries, Weights) if kind in attack.observes)
+        kind = observed_kind(name)
         seen = observation(kind)
         known = needed_knowledge(attack_class(name))
         held = [*_held(seen), TARGET.population.inputs, TARGET.population.labels]
@@ -186,7 +202,7 @@ class TestEveryAttack:
     def test_stops_at_its_deadline(self, name: str) -> None:
         attack = attack_class(name)
         context = RunContext(seed=5, deadline=time.monotonic())
-        kind = next(kind for kind in (ClientUpdate, Aggregate, Queries, Weights) if kind in attack.observes)
+        kind = observed_kind(name)
         start = time.monotonic()
         output = attack(attack.Params()).run(observation(kind), needed_knowledge(attack), context)
         assert time.monotonic() - start < 30
@@ -197,7 +213,8 @@ class TestEveryAttack:
         bare = TargetShape.model_validate({**TARGET.model.shape.model_dump(), "traits": frozenset()})
         granted = attack.needs.grants | attack.needs.one_of
         reasons = attack.needs.unmet(scenario="s", granted=granted, shape=bare)
-        assert set(reasons) == set(attack.needs.traits.values())
+        assert set(reasons) >= set(attack.needs.traits.values())
+        assert not any(reason.startswith("needs ") and "does not grant" in reason for reason in reasons)
 
 
 def _held(seen: Observation) -> list[torch.Tensor]:

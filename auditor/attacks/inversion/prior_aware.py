@@ -45,6 +45,10 @@ class PriorAware:
     def __init__(self, params: AttackParams) -> None:
         self.params = self.Params.model_validate(params.model_dump())
 
+    def prior_records(self) -> int:
+        """As many as the parameters say."""
+        return self.params.candidates
+
     def unmet(self, shape: TargetShape) -> list[str]:
         return []
 
