@@ -15,6 +15,7 @@ COMMANDS = (
     "plan",
     "run",
     "report",
+    "verify",
     "account",
     "list",
     "explain",
