@@ -12,6 +12,9 @@ from auditor.core.errors import AttackFailed
 from auditor.engine.packing import pack
 from auditor.engine.units import Made, Task, Unit, UnitKind, make_unit
 
+SMALL = {"iterations": 5, "reference_models": 4, "shadow_models": 4, "restarts": 2, "steps": 5}
+"""Parameters that only decide how long an attack tries."""
+
 
 def unit(index: int, *, does: str = "sum", inputs: dict[str, tuple[str, ...]] | None = None, **details: object) -> Unit:
     return make_unit(

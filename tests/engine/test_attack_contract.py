@@ -19,13 +19,11 @@ from auditor.learning.functional import FunctionalModel
 from auditor.observations.released import Aggregate, ClientUpdate, Observation, Queries, Weights
 from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
 from auditor.simulation.observe import observe_updates
+from tests.engine.makers import SMALL
 from tests.engine.targets import digits_target, document
 
 NAMES = sorted(available())
 CLASSES = {"membership", "attribute", "exfiltration", "regurgitation", "model_inversion", "reconstruction"}
-SMALL = {"iterations": 5, "reference_models": 4, "shadow_models": 4, "restarts": 2, "steps": 5}
-"""Parameters that only decide how long an attack tries."""
-
 TARGET = digits_target()
 SETTINGS = document(Path()).settings
 
