@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from auditor import __version__
+from auditor.accounting.evidence import ObservedMechanism
 from auditor.accounting.report import accounting_report
 from auditor.config.document import AuditDocument
 from auditor.controls.status import mapped
@@ -13,6 +14,7 @@ from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.core.results import Organisation, Results, RunInfo, ScenarioSummary
 from auditor.engine.limits import limits_of
 from auditor.engine.plan import Plan
+from auditor.engine.practice import traits_of
 from auditor.policy.judge import judged
 from auditor.targets.target import Target
 
@@ -57,6 +59,7 @@ def assemble(
     outcomes: tuple[Outcome, ...],
     utility: dict[str, float],
     facts: RunFacts,
+    observed: ObservedMechanism | None = None,
 ) -> Results:
     """All of a run: measured, accounted, judged, and mapped to controls."""
     settings = document.settings
@@ -70,7 +73,13 @@ def assemble(
         target=target.summary(utility),
         scenarios=_scenarios(plan),
         outcomes=outcomes,
-        accounting=accounting_report(settings, positions=document.positions, records=len(target.members)),
+        accounting=accounting_report(
+            settings,
+            positions=document.positions,
+            records=len(target.members),
+            model=traits_of(target.model, batch_norm=settings.federation.batch_norm),
+            observed=observed,
+        ),
         findings=(),
         claims=(),
         coverage=(),

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from auditor.core.errors import AuditorError
 from auditor.engine.environment import computing
+from auditor.engine.memory import free_memory, is_out_of_memory
 from auditor.engine.units import Maker, Task, UnitResult
 
 
@@ -76,16 +75,8 @@ def execute(workshop: Maker, task: Task) -> UnitResult:
     )
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for every way in which torch and Python say that memory ran out."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
 def _out_of_memory(device: str) -> str:
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
+    free_memory(device)
     return f"ran out of memory on {device}. Use fewer workers (compute.workers) or smaller batches."
 
 

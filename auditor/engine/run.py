@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor import __version__
+from auditor.accounting.evidence import ObservedMechanism
 from auditor.config.document import AuditDocument
 from auditor.config.settings import ComputeSettings
 from auditor.core.results import Results
@@ -14,12 +15,14 @@ from auditor.engine.environment import described_environment, numeric_environmen
 from auditor.engine.footprint import keep_fingerprints
 from auditor.engine.game import membership_game
 from auditor.engine.measure import Measurer
+from auditor.engine.packing import unpack
 from auditor.engine.paths import Paths, measure_paths
 from auditor.engine.plan import Plan, make_plan
+from auditor.engine.practice import observed_of
 from auditor.engine.probe import measure_speed
 from auditor.engine.progress import Progress, Silent
 from auditor.engine.session import Clock, Session
-from auditor.engine.work import make_work
+from auditor.engine.work import Work, make_work
 from auditor.engine.workers import make_executor
 from auditor.policy.protocol import require_unchanged
 from auditor.report.render import render
@@ -143,8 +146,22 @@ class _Run:
             cpu_seconds=round(session.cpu_seconds(work), 3),
         )
         outcomes = measurer.outcomes()
-        results = assemble(self._document, target, plan, outcomes=outcomes, utility=measurer.utility(), facts=facts)
+        results = assemble(
+            self._document,
+            target,
+            plan,
+            outcomes=outcomes,
+            utility=measurer.utility(),
+            facts=facts,
+            observed=self._observed(work, session),
+        )
         return results, session
+
+    def _observed(self, work: Work, session: Session) -> ObservedMechanism | None:
+        """What the training of the audited model measured of the mechanism; None where it failed."""
+        if work.train.key not in session.finished:
+            return None
+        return observed_of(unpack(self._directory.output_path(work.train.key), prefixes=("-",)).meta)
 
     def _locked(self, target: Target, plan: Plan) -> dict[str, Any]:
         """The lock of the folder: kept from its first run, and refused where the protocol has changed since."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +10,24 @@ from torch import Tensor
 
 from auditor.attacks.base import AlteredModel, AltersModel, Attack, Knowledge, ReadsPrior, RunContext
 from auditor.attacks.registry import available
-from auditor.config.settings import AuditSettings, FederationSettings, PartitionSettings, PrivacySettings
+from auditor.config.settings import AuditSettings, FederationSettings, PrivacySettings
 from auditor.core.errors import AttackFailed, AuditorError
 from auditor.core.grants import Grant
 from auditor.core.seeds import derive_seed
 from auditor.core.shape import ModelState
-from auditor.engine.adversary import known_to, run_attack
-from auditor.engine.game import Game, membership_game, reference_row
+from auditor.engine.adversary import Attacked, known_to, run_attack
+from auditor.engine.memory import free_memory, is_out_of_memory
+from auditor.engine.models import Models
 from auditor.engine.packing import pack, pack_output, pack_queries, pack_updates, unpack, unpack_truth, unpack_update
 from auditor.engine.units import Made, Task, Unit, UnitKind
-from auditor.learning.choice import Choice
-from auditor.learning.functional import FunctionalModel
 from auditor.observations.model import State
 from auditor.observations.records import Records
 from auditor.observations.released import Observation, Queries, Weights
-from auditor.simulation.lockstep import train_federations
 from auditor.simulation.observe import observe_updates
-from auditor.simulation.rounds import train_federation
 from auditor.targets.target import Target
 
 Locate = Callable[[str], Path]
 """Key of a finished unit -> the file of its output."""
-
-CHUNK = 1024
-"""Records in one forward pass."""
 
 
 class Workshop:
@@ -50,6 +43,7 @@ class Workshop:
         self.settings = settings
         self.device = device
         self._locate = locate
+        self.models = Models(target, settings, device=device)
 
     def make(self, task: Task) -> Made:
         """Do the unit.
@@ -60,107 +54,19 @@ class Workshop:
         unit = task.unit
         match unit.kind:
             case UnitKind.TRAIN:
-                return Made(self._train(unit))
+                return Made(self.models.train(unit))
             case UnitKind.REFERENCE:
-                return Made(self._references(unit))
+                return Made(self.models.references(unit))
             case UnitKind.OBSERVE:
                 return Made(self._observe(unit))
             case UnitKind.ATTACK:
                 return self._attack(task)
 
-    @cached_property
-    def model(self) -> FunctionalModel:
-        """The audited model as a pure function."""
-        return FunctionalModel(self.target.model, device=self.device)
-
-    @cached_property
-    def game(self) -> Game:
-        """Candidates of membership attacks."""
-        return membership_game(self.target, seed=self.settings.audit.seed)
-
-    # Models
-
-    def _initial(self) -> State:
-        return self.model.initial_state(derive_seed(self.settings.audit.seed, "initial"))
-
-    def _train(self, unit: Unit) -> bytes:
-        if unit.details["given"]:
-            if self.target.weights is None:
-                raise AuditorError("The weights of the target are missing.", remedy="Check target.weights.")
-            return pack(self.target.weights, {"type": "state"})
-        trained = train_federation(
-            self.settings.federation,
-            self.settings.privacy,
-            self.target.model,
-            self.target.members,
-            groups=self.target.member_groups,
-            seed=unit.seed,
-            initial=self._initial(),
-            device=self.device,
-        )
-        require_finite(trained.state, "the training of the audited model")
-        return pack(trained.state, {"type": "state"})
-
-    def _references(self, unit: Unit) -> bytes:
-        """Train models as the adversary would, and keep what they answer, not their weights."""
-        candidates, population = self.game.candidates, self.target.population
-        pool = Records(
-            torch.cat([candidates.inputs, population.inputs]), torch.cat([candidates.labels, population.labels])
-        )
-        indices = [int(index) for index in unit.details["indices"]]
-        rows = [self._row(index) for index in indices]
-        federation = self.settings.federation
-        if federation.partition.scheme == "by_column":
-            federation = federation.model_copy(update={"partition": PartitionSettings(scheme="iid")})
-        trained = train_federations(
-            federation,
-            self.settings.privacy,
-            self.target.model,
-            pool,
-            [row.nonzero().squeeze(1) for row in rows],
-            seeds=[derive_seed(unit.seed, index) for index in indices],
-            device=self.device,
-            how=Choice(unit.details["how"], "measured for this run"),
-        )
-        answers = []
-        for one in trained.results:
-            require_finite(one.state, "the training of a reference model")
-            answers.append(self._answers(one.state, pool))
-        tensors = {
-            "outputs": torch.stack([outputs for outputs, _ in answers]),
-            "losses": torch.stack([losses for _, losses in answers]),
-            "included": torch.stack(rows),
-        }
-        return pack(tensors, {"candidates": len(candidates)})
-
-    def _row(self, index: int) -> Tensor:
-        return reference_row(
-            index,
-            candidates=len(self.game.candidates),
-            population=len(self.target.population),
-            members=len(self.target.members),
-            seed=self.settings.audit.seed,
-        )
-
-    def _answers(self, state: State, records: Records) -> tuple[Tensor, Tensor]:
-        """Outputs and per-record losses, in chunks; on the CPU."""
-        outputs: list[Tensor] = []
-        losses: list[Tensor] = []
-        with torch.no_grad():
-            for start in range(0, len(records), CHUNK):
-                part = records[slice(start, start + CHUNK)].to(self.device)
-                losses.append(self.model.losses(state, part).cpu())
-                if self.settings.target.task == "language_model":
-                    outputs.append(-losses[-1].unsqueeze(1))
-                else:
-                    outputs.append(self.model.outputs(state, part.inputs).cpu())
-        return torch.cat(outputs), torch.cat(losses)
-
     # Observations
 
     def _state(self, unit: Unit) -> State:
         if unit.details["state"] == ModelState.INITIAL:
-            return _moved(self._initial(), self.device)
+            return _moved(self.models.initial(), self.device)
         return _moved(unpack(self._locate(unit.inputs["model"][0])).tensors, self.device)
 
     def _observe(self, unit: Unit) -> bytes:
@@ -203,15 +109,15 @@ class Workshop:
         return AlteredModel(sent.model, _moved(sent.state, self.device))
 
     def _queries(self, state: State) -> bytes:
-        outputs, losses = self._answers(state, self.game.candidates)
-        population_outputs, population_losses = self._answers(state, self.target.population)
+        outputs, losses = self.models.answers(state, self.models.game.candidates)
+        population_outputs, population_losses = self.models.answers(state, self.target.population)
         if not bool(torch.isfinite(losses).all()):
             raise AuditorError(
                 "The audited model gives a loss that is not a number.",
                 remedy="Check target.weights and the scale of the data (target.data.normalise).",
             )
         return pack_queries(
-            Queries(outputs, losses, self.game.candidates.labels), population_outputs, population_losses
+            Queries(outputs, losses, self.models.game.candidates.labels), population_outputs, population_losses
         )
 
     # Attacks
@@ -224,17 +130,27 @@ class Workshop:
             known = replace(known, candidates=self._prior(unit, attack.prior_records()))
         if unit.details["altered"]:
             known = replace(known, model=self._altered(unit, unit.details["altered"]).model)
-        done = run_attack(
-            attack,
-            self._seen(unit),
-            known,
-            seed=unit.seed,
-            device=self.device,
-            seconds_left=task.seconds_left,
-            candidates=len(self.game.candidates),
-            batched=unit.details["batched"],
-        )
+        done = self._attacked(attack, known, task, batched=bool(unit.details["batched"]))
         return Made(pack_output(done.output, {"cut": done.cut}), done.cut)
+
+    def _attacked(self, attack: Attack, known: Knowledge, task: Task, *, batched: bool) -> Attacked:
+        """The attack's output; where its candidates do not fit into memory at once, they go one after the other."""
+        try:
+            return run_attack(
+                attack,
+                self._seen(task.unit),
+                known,
+                seed=task.unit.seed,
+                device=self.device,
+                seconds_left=task.seconds_left,
+                candidates=len(self.models.game.candidates),
+                batched=batched,
+            )
+        except (MemoryError, RuntimeError) as error:
+            if not batched or not is_out_of_memory(error):
+                raise
+        free_memory(self.device)
+        return self._attacked(attack, known, task, batched=False)
 
     def _prior(self, unit: Unit, size: int) -> Records:
         """A record behind the update among others of its kind, in an order that says nothing."""
@@ -279,17 +195,3 @@ def _made(name: str, parameters: Mapping[str, Any]) -> Attack:
 
 def _moved(state: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
     return {name: tensor.to(device) for name, tensor in state.items()}
-
-
-def require_finite(state: State, what: str) -> None:
-    """Refuse weights that are not numbers.
-
-    Raises:
-        AuditorError: which names the usual cause.
-    """
-    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if bad:
-        raise AuditorError(
-            f"Loss is not a number in {what}: weights such as {bad[0]!r} are no longer finite.",
-            remedy="Lower federation.local.learning_rate, or check the scale of the data (target.data.normalise).",
-        )
