@@ -1,8 +1,8 @@
 """The command line starts fast and without torch."""
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -16,10 +16,13 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_help_starts_in_half_a_second() -> None:
+    """Processor time, so that other tests on the same cores do not lengthen it."""
+
     def once() -> float:
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "auditor", "--help"], check=True, capture_output=True)
-        return time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(once() for _ in range(5)) <= 0.5
 
