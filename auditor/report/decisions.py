@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from auditor.core.findings import FindingStatus, RiskCell
-from auditor.core.measurement import OutcomeStatus
+from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.core.privacy import LintSeverity
 from auditor.core.results import Results
 from auditor.report.describe import attack_title, by_weight, scenario_title, sentence_case
@@ -14,6 +14,8 @@ from auditor.report.strings import Strings
 SHOWN = 6
 LONGEST = 240
 ROOM = 760
+OTHER_DATA = "; the target is "
+"""Part of the reason that the attacks give where their modality is not the target's."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,13 @@ class Item:
 
 
 def untested_of(results: Results, words: Strings) -> Iterator[Item]:
-    """Classes of attack without a run, then attacks without a measurement."""
+    """Classes of attack without a run, then attacks without a measurement, unless they are for other kinds of data."""
     for row in results.coverage:
         if row.status == "not_run":
             yield Item(words.plain("untested.class", title=row.title, reason=sentence_case(row.reason)))
     for status in (OutcomeStatus.FAILED, OutcomeStatus.NOT_RUN, OutcomeStatus.NOT_APPLICABLE):
         for outcome in results.outcomes:
-            if outcome.status == status:
+            if outcome.status == status and not for_other_data(outcome):
                 yield Item(
                     words.plain(
                         "untested.attack",
@@ -40,6 +42,11 @@ def untested_of(results: Results, words: Strings) -> Iterator[Item]:
                         reason=sentence_case("; ".join(outcome.reasons)),
                     )
                 )
+
+
+def for_other_data(outcome: Outcome) -> bool:
+    """Whether the attack is for another kind of data, so that it could never have been run on this target."""
+    return outcome.status == OutcomeStatus.NOT_APPLICABLE and any(OTHER_DATA in reason for reason in outcome.reasons)
 
 
 def decisions_of(results: Results, words: Strings) -> list[Item]:

@@ -53,7 +53,7 @@ def _named(metric: str, at: Mapping[str, float], words: Strings) -> str:
     shown = {name: percent(value) for name, value in at.items()}
     values = {"fpr": "–", "prior": "–", **shown, "metric": metric.replace("_", " ")}
     text = words.plain(f"metrics.{key}.name", **values)
-    known = {"fpr", "prior"} if key in ("tpr_at_fpr", "precision") else set()
+    known = {name for name in at if f"{{{name}}}" in words.get(f"metrics.{key}.name")}
     rest = [f"{name} {value}" for name, value in shown.items() if name not in known]
     return f"{text} ({', '.join(rest)})" if rest else text
 

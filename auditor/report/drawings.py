@@ -23,7 +23,7 @@ from auditor.report.load import Evidence
 from auditor.report.strings import Strings
 
 PER_ROC = 6
-PER_SHARES = 6
+PER_SHARES = 16
 SHARES = ("recovered_share", "label_accuracy")
 
 
@@ -142,10 +142,11 @@ def _curve_label(outcome: Outcome, part: list[tuple[Outcome, np.ndarray]], words
 
 
 def shares_figures(evidence: Evidence, words: Strings) -> list[Figure]:
-    """Shares recovered by all adversaries, against their floors and limits."""
+    """Shares recovered by all adversaries, against their floors and limits; controls stand in a table of their own."""
     rows = [
         (outcome, m)
         for outcome in evidence.results.outcomes
+        if not outcome.control
         for m in outcome.measurements
         if m.metric in SHARES and m.value is not None and m.interval is not None
     ]
@@ -155,12 +156,15 @@ def shares_figures(evidence: Evidence, words: Strings) -> list[Figure]:
 
 def _shares(name: str, part: list[tuple[Outcome, Measurement]], results: Results, words: Strings) -> Figure:
     rows, table, levels = [], [], set()
+    scenarios = list(dict.fromkeys(outcome.scenario for outcome, _ in part))
     for outcome, m in part:
         if m.value is None or m.interval is None:
             continue
         finding = findings_of(results, outcome).get(m.key)
         limit = finding.limit if finding else None
-        label = f"{attack_title(outcome)} – {scenario_title(results, outcome.scenario)}"
+        label = attack_title(outcome)
+        if len(scenarios) > 1:
+            label += f" – {scenario_title(results, outcome.scenario)}"
         if outcome.state:
             label += f", {words.plain(f'results.state.{outcome.state.value}')}"
         levels.add(percent(m.interval.level))
@@ -183,13 +187,19 @@ def _shares(name: str, part: list[tuple[Outcome, Measurement]], results: Results
     )
     return Figure(
         id=name,
-        title=words.plain("results.shares_title"),
+        title=_shares_title(results, scenarios, words),
         caption=words.plain("results.shares_caption", level=", ".join(sorted(levels))),
         alt=words.plain("results.shares_alt", count=number(len(rows)), parts=parts),
         wide=wide,
         narrow=narrow,
         table=Table(tuple(words.get("results.shares_columns")), tuple(table), (48, 10, 19, 12, 11)),
     )
+
+
+def _shares_title(results: Results, scenarios: list[str], words: Strings) -> str:
+    if len(scenarios) > 1:
+        return words.plain("results.shares_title")
+    return words.plain("results.shares_of", scenario=scenario_title(results, scenarios[0]))
 
 
 def epsilon_figure(results: Results, words: Strings) -> Figure | None:

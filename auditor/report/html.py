@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from auditor.report import answers, decisions, describe, drawings, formatting, sections
+from auditor.report import answers, attacks, decisions, describe, drawings, formatting, groups, sections
 from auditor.report.figures.canvas import Figure, themed
 from auditor.report.load import Evidence
 from auditor.report.strings import Strings, strings
@@ -128,8 +128,11 @@ def _filters(words: Strings, *, printed: bool) -> dict[str, Callable[..., Any]]:
 
 def _helpers(words: Strings) -> dict[str, Any]:
     return {
-        "attack_blocks": lambda results, name: sections.attack_blocks(results, name, words),
+        "attack_blocks": lambda results, name: attacks.attack_blocks(results, name, words),
         "metrics_used": lambda results: sections.metrics_used(results, words),
+        "finding_rows": lambda results: groups.finding_rows(results, words),
+        "check_rows": lambda results: groups.check_rows(results, words),
+        "not_applying": groups.not_applying,
         "settings_rows": sections.settings_rows,
         "pack_blocks": sections.pack_blocks,
         "judged_claims": sections.judged_claims,

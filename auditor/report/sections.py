@@ -6,9 +6,9 @@ from typing import Any
 
 from auditor.core.findings import Claim, ControlRow, ControlStatus, Finding, FindingStatus
 from auditor.core.grants import Grant
-from auditor.core.measurement import Measurement, Outcome
+from auditor.core.measurement import Measurement
 from auditor.core.results import Results
-from auditor.report.describe import by_weight, findings_of, metric_key, metric_name
+from auditor.report.describe import by_weight, metric_key
 from auditor.report.drawings import pack_title
 from auditor.report.formatting import Rounding, number, quantity
 from auditor.report.strings import Strings
@@ -17,28 +17,9 @@ ON_TOP = (
     ControlStatus.CONTRADICTS,
     ControlStatus.INCONCLUSIVE,
     ControlStatus.STALE,
-    ControlStatus.NOT_TESTED,
     ControlStatus.SUPPORTS,
     ControlStatus.HUMAN_DECLARED,
 )
-
-
-@dataclass(frozen=True)
-class MeasureRow:
-    """A measurement with its finding, ready for a table."""
-
-    measurement: Measurement
-    name: str
-    finding: Finding | None
-
-
-@dataclass(frozen=True)
-class AttackBlock:
-    """One outcome with its rows; figures that may not be claimed are gathered by their reason."""
-
-    outcome: Outcome
-    rows: tuple[MeasureRow, ...]
-    refused: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -52,14 +33,24 @@ class SettingRow:
 
 
 @dataclass(frozen=True)
+class ReasonGroup:
+    """Provisions of one status for one reason."""
+
+    status: ControlStatus
+    reason: str
+    rows: tuple[ControlRow, ...]
+
+
+@dataclass(frozen=True)
 class PackBlock:
-    """One law pack: the provisions that evidence speaks to, and those it cannot speak to."""
+    """One law pack: what evidence speaks to, what this run did not test, and what no attack can speak to."""
 
     name: str
     title: str
     as_of: str
-    rows: tuple[ControlRow, ...]
-    outside: tuple[ControlRow, ...]
+    spoken: tuple[ReasonGroup, ...]
+    untested: tuple[ReasonGroup, ...]
+    outside: tuple[ReasonGroup, ...]
 
 
 @dataclass(frozen=True)
@@ -76,29 +67,6 @@ class Measures:
 
     against: tuple[MeasureToTake, ...]
     open: tuple[MeasureToTake, ...]
-
-
-def attack_blocks(results: Results, scenario: str, words: Strings) -> list[AttackBlock]:
-    """The outcomes of one adversary in the order of the plan."""
-    blocks = []
-    for outcome in results.outcomes:
-        if outcome.scenario != scenario:
-            continue
-        found = findings_of(results, outcome)
-        claimed = [m for m in outcome.measurements if m.value is not None]
-        rows = tuple(MeasureRow(m, metric_name(m, words), found.get(m.key)) for m in claimed)
-        blocks.append(AttackBlock(outcome, rows, _refused(outcome, words)))
-    return blocks
-
-
-def _refused(outcome: Outcome, words: Strings) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Reasons with the measures that they refuse."""
-    reasons: dict[str, list[str]] = {}
-    for m in outcome.measurements:
-        if m.value is None:
-            short = words.plain(f"metrics.{metric_key(m.metric, words)}.short", metric=m.metric.replace("_", " "))
-            reasons.setdefault(m.refused, []).append(short)
-    return tuple((reason, tuple(dict.fromkeys(names))) for reason, names in reasons.items())
 
 
 def scenario_names(results: Results) -> list[str]:
@@ -157,14 +125,29 @@ def _place(results: Results, path: str) -> str:
 
 
 def pack_blocks(results: Results) -> list[PackBlock]:
-    """The law packs, their provisions sorted by what asks for attention."""
+    """The law packs, their provisions sorted by what asks for attention and gathered by their reason."""
     blocks = []
     for name in dict.fromkeys(row.catalogue for row in results.controls):
         rows = [row for row in results.controls if row.catalogue == name]
         top = [row for status in ON_TOP for row in rows if row.status == status]
-        outside = tuple(row for row in rows if row.status == ControlStatus.OUTSIDE_REACH)
-        blocks.append(PackBlock(name, pack_title(results, name), rows[0].as_of, tuple(top), outside))
+        blocks.append(
+            PackBlock(
+                name,
+                pack_title(results, name),
+                rows[0].as_of,
+                spoken=_by_reason(top),
+                untested=_by_reason([row for row in rows if row.status == ControlStatus.NOT_TESTED]),
+                outside=_by_reason([row for row in rows if row.status == ControlStatus.OUTSIDE_REACH]),
+            )
+        )
     return blocks
+
+
+def _by_reason(rows: Sequence[ControlRow]) -> tuple[ReasonGroup, ...]:
+    groups: dict[tuple[ControlStatus, str], list[ControlRow]] = {}
+    for row in rows:
+        groups.setdefault((row.status, row.reason), []).append(row)
+    return tuple(ReasonGroup(status, reason, tuple(group)) for (status, reason), group in groups.items())
 
 
 def judged_claims(results: Results) -> list[Claim]:
@@ -190,18 +173,23 @@ def measures_to_take(results: Results) -> Measures:
     for finding in by_weight(results.findings):
         if finding.advice:
             group = against if finding.status == FindingStatus.EXCEEDS else to_settle
-            group.setdefault(finding.advice, []).append(finding.sentence)
+            group.setdefault(finding.advice, []).append(_named(finding))
     for lint in results.accounting.lints:
         against.setdefault(lint.remedy, []).append(lint.title)
     return Measures(_listed(against), _listed(to_settle))
 
 
+def _named(finding: Finding) -> str:
+    """What a finding is about; its figures stand in the table of findings."""
+    return finding.sentence.partition(": ")[0] if finding.metric and ": " in finding.sentence else finding.sentence
+
+
 def _listed(groups: dict[str, list[str]]) -> tuple[MeasureToTake, ...]:
-    return tuple(MeasureToTake(advice, tuple(because)) for advice, because in groups.items())
+    return tuple(MeasureToTake(advice, tuple(dict.fromkeys(because))) for advice, because in groups.items())
 
 
-def evidence_index(results: Results) -> list[tuple[str, tuple[str, ...]]]:
-    """Each piece of evidence that a claim, a risk or a control names, with who names it."""
+def evidence_index(results: Results) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The evidence that claims, risks and controls name, gathered by who names it."""
     used: dict[str, list[str]] = {}
     for claim in results.claims:
         for item in claim.evidence:
@@ -212,7 +200,10 @@ def evidence_index(results: Results) -> list[tuple[str, tuple[str, ...]]]:
     for cell in results.risks:
         for item in cell.evidence:
             used.setdefault(item, []).append(cell.event)
-    return [(item, tuple(dict.fromkeys(by))) for item, by in sorted(used.items())]
+    gathered: dict[tuple[str, ...], list[str]] = {}
+    for item, by in sorted(used.items()):
+        gathered.setdefault(tuple(dict.fromkeys(by)), []).append(item)
+    return [(tuple(items), by) for by, items in gathered.items()]
 
 
 def finding_value(finding: Finding) -> str:

@@ -1,0 +1,144 @@
+"""Results by attack: one block per attack and adversary, all states of the model in one table."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from auditor.core.findings import Finding
+from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
+from auditor.core.results import Results
+from auditor.report.describe import findings_of, metric_key, metric_name, value_with_interval
+from auditor.report.formatting import number
+from auditor.report.strings import Strings
+
+BESIDE = ("blind_", "control_")
+
+
+@dataclass(frozen=True)
+class MeasureRow:
+    """A measurement with its finding, ready for a table."""
+
+    measurement: Measurement
+    name: str
+    state: str
+    finding: Finding | None
+
+
+@dataclass(frozen=True)
+class AttackBlock:
+    """One attack of one adversary.
+
+    Attributes:
+        outcome: The first of its outcomes.
+        states: In words; where there are several, the table has a column for them.
+        rows: What may be claimed, measure by measure.
+        refused: Reasons with the measures that they refuse.
+        beside: Baselines and negative controls, a line each.
+        counted, floors: Kinds of trials, and ways in which figures without attack were made, with their measures.
+        about: Effort, parameters and notes; values that differ between the states stand in their order.
+    """
+
+    outcome: Outcome
+    states: tuple[str, ...]
+    rows: tuple[MeasureRow, ...]
+    refused: tuple[tuple[str, tuple[str, ...]], ...]
+    beside: tuple[str, ...]
+    counted: tuple[str, ...]
+    floors: tuple[str, ...]
+    about: tuple[str, ...]
+
+
+def attack_blocks(results: Results, scenario: str, words: Strings) -> list[AttackBlock]:
+    """The attacks of one adversary in the order of the plan; what gave no figure stands apart with its reason."""
+    groups: dict[tuple[str, ...], list[Outcome]] = {}
+    for outcome in results.outcomes:
+        if outcome.scenario == scenario:
+            measured = outcome.status == OutcomeStatus.MEASURED
+            own = () if measured else (outcome.status, *outcome.reasons)
+            groups.setdefault((outcome.attack, outcome.control, *own), []).append(outcome)
+    return [_block(results, group, words) for group in groups.values()]
+
+
+def _block(results: Results, group: Sequence[Outcome], words: Strings) -> AttackBlock:
+    several = len({o.state for o in group}) > 1
+    key = "results.model_state" if several else "results.state"
+    states = tuple(words.plain(f"{key}.{o.state.value}") if o.state else "–" for o in group)
+    rows = [row for o, state in zip(group, states, strict=True) for row in _rows(results, o, state, words)]
+    names = list(dict.fromkeys(row.name for row in rows))
+    rows.sort(key=lambda row: names.index(row.name))
+    shown = tuple(row for row in rows if row.finding or not row.measurement.metric.startswith(BESIDE))
+    return AttackBlock(
+        outcome=group[0],
+        states=tuple(dict.fromkeys(state for state in states if state != "–")),
+        rows=shown,
+        refused=_refused(group, words),
+        beside=_beside([row for row in rows if row not in shown], words),
+        counted=_by_text(((row, row.measurement.n_of) for row in shown), words),
+        floors=_by_text(((row, row.measurement.floor_is) for row in rows), words),
+        about=_about(group, words),
+    )
+
+
+def _rows(results: Results, outcome: Outcome, state: str, words: Strings) -> list[MeasureRow]:
+    found = findings_of(results, outcome)
+    claimed = [m for m in outcome.measurements if m.value is not None]
+    return [MeasureRow(m, metric_name(m, words), state, found.get(m.key)) for m in claimed]
+
+
+def _short(m: Measurement, words: Strings) -> str:
+    return words.plain(f"metrics.{metric_key(m.metric, words)}.short", metric=m.metric.replace("_", " "))
+
+
+def _refused(group: Sequence[Outcome], words: Strings) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    reasons: dict[str, list[str]] = {}
+    for m in (m for outcome in group for m in outcome.measurements if m.value is None):
+        reasons.setdefault(m.refused, []).append(_short(m, words))
+    return tuple((reason, tuple(dict.fromkeys(names))) for reason, names in reasons.items())
+
+
+def _beside(rows: Sequence[MeasureRow], words: Strings) -> tuple[str, ...]:
+    return tuple(
+        words.plain(
+            "results.beside",
+            name=row.name,
+            figure=value_with_interval(row.measurement),
+            count=number(row.measurement.n),
+            of=row.measurement.n_of,
+        )
+        for row in rows
+    )
+
+
+def _by_text(pairs: Iterable[tuple[MeasureRow, str]], words: Strings) -> tuple[str, ...]:
+    """Each text once, with the measures that it speaks of; alone where it speaks of all."""
+    texts: dict[str, list[str]] = {}
+    for row, text in pairs:
+        texts.setdefault(text, []).append(_short(row.measurement, words))
+    texts.pop("", None)
+    if len(texts) == 1:
+        return tuple(texts)
+    return tuple(f"{', '.join(dict.fromkeys(names))} – {text}" for text, names in texts.items())
+
+
+def _about(group: Sequence[Outcome], words: Strings) -> tuple[str, ...]:
+    observed = words.plain("results.observations")
+    parts = _pieces([{observed: outcome.observations or None} for outcome in group])
+    parts += _pieces([outcome.effort for outcome in group])
+    parts += _pieces([outcome.parameters for outcome in group])
+    return (*parts, *dict.fromkeys(note for outcome in group for note in outcome.notes))
+
+
+def _pieces(values: Sequence[dict[str, Any]]) -> list[str]:
+    """``key: value``, with every state's value where they differ."""
+    parts = []
+    for key in sorted({key for each in values for key in each}):
+        texts = [_text(each[key]) for each in values if each.get(key) is not None]
+        if texts:
+            parts.append(f"{key.replace('_', ' ')}: {' / '.join(texts if len(set(texts)) > 1 else texts[:1])}")
+    return parts
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(v if isinstance(v, str) else number(v) for v in value)
+    return str(value).lower() if isinstance(value, str | bool) else number(value)

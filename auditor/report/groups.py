@@ -1,0 +1,158 @@
+"""Findings gathered into few rows: equal ones together, tests of the attacks and what does not apply apart."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from auditor.core.findings import Finding, FindingStatus
+from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
+from auditor.core.results import Results
+from auditor.report.describe import (
+    attack_title,
+    by_weight,
+    floor_text,
+    key_name,
+    metric_name,
+    scenario_title,
+    sentence_case,
+    value_with_interval,
+)
+from auditor.report.formatting import Rounding, quantity
+from auditor.report.strings import Strings
+
+CONTROL = "control_"
+"""Prefix of what an attack measured where nothing can be found."""
+
+
+@dataclass(frozen=True)
+class FindingRow:
+    """Findings of one status that say the same about one or more attacks.
+
+    Attributes:
+        titles: The attacks; empty where the findings are not about an attack.
+        lines: One per measure and state: its figure with the interval and the figure without attack.
+        why: What the findings conclude, each sentence once.
+    """
+
+    status: FindingStatus
+    titles: tuple[str, ...]
+    lines: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """What an attack reached where the answer is known beforehand."""
+
+    title: str
+    kind: str
+    figure: str
+    floor: str
+
+
+def finding_rows(results: Results, words: Strings) -> list[FindingRow]:
+    """All findings on the audited setting that apply, what weighs most first."""
+    outcomes = {outcome.key: outcome for outcome in results.outcomes}
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in _of_setting(by_weight(results.findings), outcomes):
+        groups.setdefault(_subject(finding, outcomes), []).append(finding)
+    merged: dict[FindingRow, list[str]] = {}
+    for group in groups.values():
+        title, row = _row(sorted(group, key=results.findings.index), outcomes, words)
+        merged.setdefault(row, []).extend(title)
+    return [FindingRow(row.status, tuple(dict.fromkeys(titles)), row.lines, row.why) for row, titles in merged.items()]
+
+
+def _of_setting(findings: Iterable[Finding], outcomes: dict[str, Outcome]) -> Iterator[Finding]:
+    for finding in findings:
+        outcome = outcomes.get(finding.outcome)
+        if finding.status != FindingStatus.NOT_APPLICABLE and not (outcome and outcome.control):
+            yield finding
+
+
+def _subject(finding: Finding, outcomes: dict[str, Outcome]) -> tuple[str, ...]:
+    """Findings with equal subjects differ in the operating point or the state of the model alone."""
+    outcome = outcomes.get(finding.outcome)
+    if outcome is None or not finding.metric:
+        return (finding.id,)
+    return finding.status, outcome.scenario, outcome.attack, finding.metric.partition("[")[0]
+
+
+def _row(group: Sequence[Finding], outcomes: dict[str, Outcome], words: Strings) -> tuple[list[str], FindingRow]:
+    first = outcomes.get(group[0].outcome)
+    if first is None or not group[0].metric:
+        return [], FindingRow(group[0].status, (), (), group[0].sentence)
+    lines = tuple(dict.fromkeys(_line(finding, outcomes[finding.outcome], words) for finding in group))
+    why = dict.fromkeys(part for finding in group for part in _conclusions(finding.sentence))
+    return [attack_title(first)], FindingRow(group[0].status, (), lines, " ".join(why))
+
+
+def _conclusions(sentence: str) -> list[str]:
+    """What follows the first sentence; the first one states the figure, which the row shows as such."""
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", sentence)[1:] or [sentence]
+
+
+def _line(finding: Finding, outcome: Outcome, words: Strings) -> str:
+    name = key_name(finding.metric, words)
+    measurement = next((m for m in outcome.measurements if m.key == finding.metric), None)
+    if finding.value is None:
+        return words.plain("findings.not_claimed", name=name)
+    state = f", {words.plain(f'results.state.{outcome.state.value}')}" if outcome.state else ""
+    figure = quantity(finding.value, finding.unit)
+    if finding.low is not None and finding.high is not None:
+        low = quantity(finding.low, finding.unit, rounding=Rounding.DOWN)
+        figure += f" ({low} to {quantity(finding.high, finding.unit, rounding=Rounding.UP)})"
+    if measurement is None or measurement.floor is None:
+        return f"{name}{state}: {figure}"
+    return words.plain("findings.line", name=name + state, figure=figure, floor=floor_text(measurement))
+
+
+def check_rows(results: Results, words: Strings) -> list[CheckRow]:
+    """Positive and negative controls: whether the attacks find what is there, and nothing where nothing is."""
+    rows = []
+    for outcome in results.outcomes:
+        for m in _checks(outcome):
+            kind = "negative" if m.metric.startswith(CONTROL) else outcome.control
+            rows.append(_check_row(outcome, m, kind, words))
+        if outcome.control and outcome.status != OutcomeStatus.MEASURED:
+            reason = sentence_case("; ".join(outcome.reasons))
+            rows.append(CheckRow(_with_state(outcome, words), words.plain(f"tests.{outcome.control}"), reason, "–"))
+    return rows
+
+
+def _checks(outcome: Outcome) -> list[Measurement]:
+    """The headline of a control, or what an attack carries beside its own figures."""
+    known = [m for m in outcome.measurements if m.value is not None]
+    if outcome.control:
+        return known[:1]
+    return [m for m in known if m.metric.startswith(CONTROL)]
+
+
+def _check_row(outcome: Outcome, m: Measurement, kind: str, words: Strings) -> CheckRow:
+    name = metric_name(m, words)
+    figure = f"{name}: {value_with_interval(m)}"
+    return CheckRow(_with_state(outcome, words), words.plain(f"tests.{kind}"), figure, floor_text(m))
+
+
+def _with_state(outcome: Outcome, words: Strings) -> str:
+    state = f", {words.plain(f'results.state.{outcome.state.value}')}" if outcome.state else ""
+    return attack_title(outcome) + state
+
+
+def not_applying(results: Results) -> list[str]:
+    """Attacks that do not apply, gathered by the reason; controls stand in their own table."""
+    outcomes = {outcome.key: outcome for outcome in results.outcomes}
+    reasons: dict[str, list[str]] = {}
+    for finding in results.findings:
+        outcome = outcomes.get(finding.outcome)
+        if finding.status == FindingStatus.NOT_APPLICABLE and not (outcome and outcome.control):
+            head, reason = (
+                (f"{attack_title(outcome)} ({scenario_title(results, outcome.scenario)})", "; ".join(outcome.reasons))
+                if outcome and outcome.reasons
+                else ("", finding.sentence)
+            )
+            reasons.setdefault(reason, []).append(head)
+    return [
+        f"{'; '.join(dict.fromkeys(filter(None, heads)))}: {sentence_case(reason)}".removeprefix(": ")
+        for reason, heads in reasons.items()
+    ]
