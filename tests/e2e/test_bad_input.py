@@ -3,6 +3,8 @@
 import resource
 from pathlib import Path
 
+from auditor.engine.footprint import FILE as FINGERPRINTS
+from auditor.store.run_directory import RunDirectory
 from tests.e2e.audits import DIGITS, Done, auditor, auditor_process, journalled, results_of, written
 
 
@@ -34,6 +36,8 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:
     """No file may grow beyond a limit: what a write then meets is what it meets on a full disk."""
     audit = written(tmp_path, DIGITS)
     limit = 30_000
+    with RunDirectory(tmp_path / "run").opened() as directory:  # written before any unit, and larger than they are
+        first = directory.write_restricted(FINGERPRINTS, b"{}")
 
     def full() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -42,6 +46,7 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:
     refused(done, "the disk is full", "run again with the same --out", code=3)
     kept = {line["key"] for line in journalled(tmp_path / "run")}
     assert kept
+    first.unlink()
     assert auditor("run", audit, "--out", tmp_path / "run").returncode == 0
     lines = [line["key"] for line in journalled(tmp_path / "run")]
     assert kept <= set(lines)
