@@ -4,12 +4,13 @@ from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from auditor.attacks.base import AlteredModel, AttackParams, Cost, Knowledge, Needs, RunContext
+from auditor.attacks.inversion.denoise import denoised
 from auditor.attacks.inversion.evidence import Update, as_update, mean_gradient, step_weight
 from auditor.attacks.inversion.imprint_block import ImprintBlock, Imprinted, bins_of, make_bins
-from auditor.attacks.inversion.imprint_readout import read_records
+from auditor.attacks.inversion.imprint_readout import Read, read_records
 from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape
@@ -25,7 +26,8 @@ class Imprint:
     random projections, so that two records that share a bin of one seldom share a bin of the other; the layer acts
     on the outputs, where records leave factors of like size; and the readout knows the noise: bins are found by a
     test on whole rows, rows without a record between them are averaged, and the scale of a record is fitted to its
-    bin as well as to the noisy bias. A client that pins the architecture, or
+    bin as well as to the noisy bias; noise that is left on pictures is filtered by the patches of other pictures. A
+    client that pins the architecture, or
     inspects the model it receives, notices this attack.
     """
 
@@ -38,7 +40,7 @@ class Imprint:
         modalities=frozenset({Modality.IMAGE, Modality.TABULAR, Modality.TIMESERIES}),
         traits={"continuous_input": "the input is not continuous, so no layer can be put before it"},
     )
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (ClientUpdate, Aggregate)
     attack_class: ClassVar[str] = "reconstruction"
 
@@ -96,13 +98,23 @@ class Imprint:
         sent = (update.before["imprint.encoder.weight"], update.before["imprint.encoder.bias"])
         bins = bins_of(*sent, known.population, projections=self.params.projections)
         found = read_records(weight, bias, bins, noise=_noise(update), model=known.model)
-        inputs, strength = found.inputs[: update.records], found.strength[: update.records]
+        inputs, strength = _cleared(found, update, known), found.strength[: update.records]
         return Reconstruction(
-            inputs.float().reshape(-1, *known.model.shape.input_shape),
+            inputs.float(),
             confidence=(strength / strength.max().clamp_min(1e-30) if len(strength) else strength).float(),
             iterations=1,
             notes=(f"{len(inputs)} bins held a record by the readout's own test; {update.records} records took part.",),
         )
+
+
+def _cleared(found: Read, update: Update, known: Knowledge) -> Tensor:
+    """The records to return; pictures with known noise are filtered by what other pictures look like."""
+    inputs = found.inputs[: update.records].reshape(-1, *known.model.shape.input_shape)
+    others = known.population
+    pictures = known.model.modality is Modality.IMAGE and inputs.ndim == 4
+    if not pictures or update.privatisation.noise_std == 0 or others is None or len(others) < 2 or not len(inputs):
+        return inputs
+    return denoised(inputs, found.noise[: update.records], others)
 
 
 def _noise(update: Update) -> float:

@@ -33,6 +33,11 @@ class Read:
     jumps: Tensor
     blur: Tensor
 
+    @property
+    def noise(self) -> Tensor:
+        """Standard deviation of the noise on a value of each record, ``(k,)``."""
+        return self.blur / _BLUR
+
 
 def read_records(weight: Tensor, bias: Tensor, bins: Bins, *, noise: float, model: SharedModel) -> Read:
     """Records that left a jump between neighbouring rows, the surest first.
