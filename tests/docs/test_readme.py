@@ -21,6 +21,7 @@ def _documents(repository: Path) -> list[Path]:
     return [repository / "README.md", *sorted((repository / "docs").glob("*.md"))]
 
 
+@pytest.mark.timeout(1800)
 def test_auditor_commands_run(repository: Path, tmp_path: Path) -> None:
     shutil.copytree(repository / "samples", tmp_path / "samples")
     commands = [c for path in _documents(repository) for c in _commands(path.read_text()) if c.startswith("auditor ")]
