@@ -15,6 +15,9 @@ _NUMERIC = 1e-5
 _UNCONFIRMED = 1e-9
 _BLUR = 4.0
 _SAME = 0.1
+_COMPARED = 256
+_INSIDE = 0.1
+_CLOSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def read_records(weight: Tensor, bias: Tensor, bins: Bins, *, noise: float, mode
     parts = zip(torch.split(weight.double().cpu(), count), torch.split(bias.double().cpu(), count), strict=True)
     reads = [_read(own, offset, bins, p, noise) for p, (own, offset) in enumerate(parts)]
     found = _valid(_distinct([_confirmed(read, p, reads, bins) for p, read in enumerate(reads)]), model)
+    found = replace(found, strength=torch.where(between(found), found.strength * _UNCONFIRMED, found.strength))
     order = torch.argsort(found.strength, descending=True)
     return replace(found, inputs=found.inputs[order], strength=found.strength[order], blur=found.blur[order])
 
@@ -148,6 +152,24 @@ def _distinct(reads: list[Read]) -> Read:
             merged[near[0]] = share * merged[near[0]] + (1 - share) * inputs[i]
     found = torch.stack(merged) if merged else inputs[:0]
     return Read(found, strength[kept], reads[0].jumps, blur[kept])
+
+
+def between(found: Read) -> Tensor:
+    """Reads that lie on the line between two others as closely as noise allows: mixtures. ``(k,)`` bool."""
+    count, width = min(len(found.inputs), _COMPARED), found.inputs.shape[1]
+    mixed = torch.zeros(len(found.inputs), dtype=torch.bool)
+    points, noise = found.inputs[:count], found.noise[:count].square()
+    apart = torch.cdist(points, points).square()
+    pairs = apart + torch.eye(count, dtype=points.dtype)
+    for i in range(count):
+        own = apart[i]
+        share = (own[None] + apart - own[:, None]) / (2 * pairs)  # of the first of the two
+        off = own[None] - share.square() * apart
+        blurred = 1.5 * width * (noise[i] + share.square() * noise[:, None] + (1 - share).square() * noise[None])
+        near = off <= blurred + (_CLOSE * points[i].norm()).square()
+        long = apart > 4 * width * (noise[:, None] + noise[None])  # else any two explain any third
+        mixed[i] = bool((near & long & (share > _INSIDE) & (share < 1 - _INSIDE)).any())
+    return mixed
 
 
 def _valid(found: Read, model: SharedModel) -> Read:

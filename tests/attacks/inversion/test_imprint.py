@@ -7,6 +7,7 @@ import torch
 
 from auditor.attacks.base import AltersModel, RunContext
 from auditor.attacks.inversion.imprint import Imprint
+from auditor.attacks.inversion.imprint_readout import Read, between
 from auditor.core.errors import AttackFailed
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.model import Preprocessing, Privatisation
@@ -92,3 +93,10 @@ def test_a_client_that_pins_the_architecture_is_named() -> None:
     update = cases.gradient_update(MODEL, pictures(2, 0))
     with pytest.raises(AttackFailed, match="did not accept the altered model"):
         Imprint(Imprint.Params()).run(update, KNOWN, CONTEXT)
+
+
+def test_two_records_that_share_a_bin_come_after_the_single_ones() -> None:
+    points = torch.randn(4, 144, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    inputs = torch.cat([(0.4 * points[:1] + 0.6 * points[1:2]), points])
+    read = Read(inputs, torch.ones(5, dtype=torch.float64), torch.arange(5), torch.zeros(5, dtype=torch.float64))
+    assert between(read).tolist() == [True, False, False, False, False]
