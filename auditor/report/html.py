@@ -132,6 +132,7 @@ def _helpers(words: Strings) -> dict[str, Any]:
         "metrics_used": lambda results: sections.metrics_used(results, words),
         "finding_rows": lambda results: groups.finding_rows(results, words),
         "check_rows": lambda results: groups.check_rows(results, words),
+        "rebuilt_rows": lambda results: groups.rebuilt_rows(results, words),
         "not_applying": groups.not_applying,
         "settings_rows": sections.settings_rows,
         "pack_blocks": sections.pack_blocks,
@@ -173,8 +174,8 @@ def _marker(words: Strings) -> Callable[..., Markup]:
 
 
 def _breakable(text: str, chance: str) -> Markup:
-    """Let long names break after their separators; ``chance`` is the markup of a possible break."""
-    pieces = re.split(r"(?<=[./:@_\-])(?=.)", text)
+    """Let long names break after their separators, never inside a number; ``chance`` is a possible break."""
+    pieces = re.split(r"(?<=[./:@_\-])(?!\d)(?=.)", text)
     return Markup(chance).join(escape(piece) for piece in pieces)
 
 
