@@ -74,12 +74,13 @@ class TrapWeights:
         """
         if known.population is None or len(known.population) < 2:
             raise AttackFailed("other records are needed to fit the trap weights to")
-        layer = _first_linear(model)
+        others, layer = known.population.to("cpu"), _first_linear(model)
+        state = {name: value.detach().cpu() for name, value in state.items()}
         weight, bias = f"{layer}.weight", f"{layer}.bias"
         share = self.params.firing or min(0.5, 1 / max(1, model.shape.records_per_update))
-        rows, offsets = trap_rows(state[weight], known.population, model, share=share, generator=context.generator())
+        rows, offsets = trap_rows(state[weight], others, model, share=share, generator=context.generator())
         altered = {**state, weight: rows.to(state[weight]), bias: offsets.to(state[bias])}
-        _check_silence(model, altered, known.population, layer)
+        _check_silence(model, altered, others, layer)
         return AlteredModel(model, altered)
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> Reconstruction:
