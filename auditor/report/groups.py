@@ -17,7 +17,7 @@ from auditor.report.describe import (
     sentence_case,
     value_with_interval,
 )
-from auditor.report.formatting import Rounding, quantity
+from auditor.report.formatting import Rounding, number, quantity
 from auditor.report.strings import Strings
 
 CONTROL = "control_"
@@ -42,12 +42,11 @@ class FindingRow:
 
 @dataclass(frozen=True)
 class CheckRow:
-    """What an attack reached where the answer is known beforehand."""
+    """What an attack reached where the answer is known beforehand; one line per state and measure."""
 
     title: str
     kind: str
-    figure: str
-    floor: str
+    lines: tuple[str, ...]
 
 
 def finding_rows(results: Results, words: Strings) -> list[FindingRow]:
@@ -75,7 +74,8 @@ def _subject(finding: Finding, outcomes: dict[str, Outcome]) -> tuple[str, ...]:
     outcome = outcomes.get(finding.outcome)
     if outcome is None or not finding.metric:
         return (finding.id,)
-    return finding.status, outcome.scenario, outcome.attack, finding.metric.partition("[")[0]
+    refused = "refused" if finding.value is None else ""
+    return finding.status, outcome.scenario, outcome.attack, finding.metric.partition("[")[0], refused
 
 
 def _row(group: Sequence[Finding], outcomes: dict[str, Outcome], words: Strings) -> tuple[list[str], FindingRow]:
@@ -109,15 +109,18 @@ def _line(finding: Finding, outcome: Outcome, words: Strings) -> str:
 
 def check_rows(results: Results, words: Strings) -> list[CheckRow]:
     """Positive and negative controls: whether the attacks find what is there, and nothing where nothing is."""
-    rows = []
+    groups: dict[tuple[str, str], list[str]] = {}
     for outcome in results.outcomes:
         for m in _checks(outcome):
             kind = "negative" if m.metric.startswith(CONTROL) else outcome.control
-            rows.append(_check_row(outcome, m, kind, words))
+            groups.setdefault((attack_title(outcome), kind), []).append(_check_line(outcome, m, words))
         if outcome.control and outcome.status != OutcomeStatus.MEASURED:
             reason = sentence_case("; ".join(outcome.reasons))
-            rows.append(CheckRow(_with_state(outcome, words), words.plain(f"tests.{outcome.control}"), reason, "–"))
-    return rows
+            groups.setdefault((attack_title(outcome), outcome.control), []).append(reason)
+    return [
+        CheckRow(title, words.plain(f"tests.{kind}"), tuple(dict.fromkeys(lines)))
+        for (title, kind), lines in groups.items()
+    ]
 
 
 def _checks(outcome: Outcome) -> list[Measurement]:
@@ -128,15 +131,24 @@ def _checks(outcome: Outcome) -> list[Measurement]:
     return [m for m in known if m.metric.startswith(CONTROL)]
 
 
-def _check_row(outcome: Outcome, m: Measurement, kind: str, words: Strings) -> CheckRow:
+def _check_line(outcome: Outcome, m: Measurement, words: Strings) -> str:
     name = metric_name(m, words)
-    figure = f"{name}: {value_with_interval(m)}"
-    return CheckRow(_with_state(outcome, words), words.plain(f"tests.{kind}"), figure, floor_text(m))
+    if outcome.state:
+        name += f", {words.plain(f'results.state.{outcome.state.value}')}"
+    return words.plain("findings.line", name=name, figure=value_with_interval(m), floor=floor_text(m))
 
 
-def _with_state(outcome: Outcome, words: Strings) -> str:
-    state = f", {words.plain(f'results.state.{outcome.state.value}')}" if outcome.state else ""
-    return attack_title(outcome) + state
+def rebuilt_rows(results: Results, words: Strings) -> list[tuple[str, str, str]]:
+    """Attack and adversary, records attacked and share rebuilt; the states of the model in their order."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for outcome in results.outcomes:
+        label = f"{attack_title(outcome)} – {scenario_title(results, outcome.scenario)}"
+        for m in (m for m in outcome.measurements if m.metric == "recovered_share"):
+            state = f"{words.plain(f'results.model_state.{outcome.state.value}')}: " if outcome.state else ""
+            groups.setdefault(label, []).append((number(m.n), state + value_with_interval(m)))
+    return [
+        (label, "; ".join(n for n, _ in rows), "; ".join(text for _, text in rows)) for label, rows in groups.items()
+    ]
 
 
 def not_applying(results: Results) -> list[str]:

@@ -146,8 +146,15 @@ def pack_blocks(results: Results) -> list[PackBlock]:
 def _by_reason(rows: Sequence[ControlRow]) -> tuple[ReasonGroup, ...]:
     groups: dict[tuple[ControlStatus, str], list[ControlRow]] = {}
     for row in rows:
-        groups.setdefault((row.status, row.reason), []).append(row)
+        groups.setdefault((row.status, _own_reason(row)), []).append(row)
     return tuple(ReasonGroup(status, reason, tuple(group)) for (status, reason), group in groups.items())
+
+
+def _own_reason(row: ControlRow) -> str:
+    """The reason without the sentence that says from when the provision applies; its row says so anyway."""
+    first, _, rest = row.reason.partition(". ")
+    dated = row.applicable_now is False and row.applies_from and all(date in first for date in row.applies_from)
+    return rest if dated and rest else row.reason
 
 
 def judged_claims(results: Results) -> list[Claim]:

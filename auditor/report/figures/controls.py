@@ -39,7 +39,7 @@ def draw_controls(
         _key(axes, present, words, width_mm)
 
     columns = 4, 2
-    heights = [30.0 + 13.0 * len(packs) + 5.0 * -(-len(present) // n) for n in columns]
+    heights = [26.0 + 11.5 * len(packs) + 5.0 * -(-len(present) // n) for n in columns]
     return canvas.draw(name, draw_on, heights_mm=(heights[0], heights[1]))
 
 

@@ -1,0 +1,89 @@
+"""Rows that gather findings, tests and provisions lose none of them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from auditor.core.findings import FindingStatus
+from auditor.core.measurement import Outcome, OutcomeStatus
+from auditor.report import attacks, decisions, groups, sections
+from auditor.report.describe import attack_title
+from auditor.report.formatting import quantity
+from auditor.report.load import Evidence
+from auditor.report.strings import strings
+from tests.report.page_text import read
+
+NAMES = ["private", "no_mechanism", "failures", "nothing"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_finding_stands_in_one_of_the_tables(name: str, evidence_of: Callable[[str], Evidence]) -> None:
+    results = evidence_of(name).results
+    controls = {outcome.key for outcome in results.outcomes if outcome.control}
+    rows = groups.finding_rows(results, strings())
+    text = " ".join(" ".join([*row.titles, *row.lines, row.why]) for row in rows)
+    elsewhere = " ".join(groups.not_applying(results))
+    for finding in results.findings:
+        outcome = next((o for o in results.outcomes if o.key == finding.outcome), None)
+        if finding.outcome in controls:
+            continue
+        if finding.status == FindingStatus.NOT_APPLICABLE:
+            assert outcome is None or attack_title(outcome) in elsewhere or finding.sentence in elsewhere
+            continue
+        assert finding.status in {row.status for row in rows}
+        if outcome is None or not finding.metric:
+            assert finding.sentence in text
+        else:
+            assert attack_title(outcome) in text
+            assert finding.value is None or quantity(finding.value, finding.unit) in text
+            assert all(part in text for part in finding.sentence.split(". ")[1:])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_measurement_stands_in_its_attack(name: str, evidence_of: Callable[[str], Evidence]) -> None:
+    results = evidence_of(name).results
+    for scenario in sections.scenario_names(results):
+        blocks = attacks.attack_blocks(results, scenario, strings())
+        outcomes = [o for o in results.outcomes if o.scenario == scenario and o.status == OutcomeStatus.MEASURED]
+        claimed = sum(m.value is not None for o in outcomes for m in o.measurements)
+        assert sum(len(b.rows) + len(b.beside) for b in blocks) == claimed
+        refused = {m.refused for o in outcomes for m in o.measurements if m.value is None}
+        assert {reason for b in blocks for reason, _ in b.refused} == refused
+        notes = {note for o in outcomes for note in o.notes}
+        assert notes <= {part for b in blocks for part in b.about}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_provision_is_on_the_page(
+    name: str, evidence_of: Callable[[str], Evidence], page_of: Callable[[str], str]
+) -> None:
+    results = evidence_of(name).results
+    packs = sections.pack_blocks(results)
+    shown = [
+        row.id for pack in packs for part in (pack.spoken, pack.untested, pack.outside) for g in part for row in g.rows
+    ]
+    assert sorted(shown) == sorted(row.id for row in results.controls)
+    text = " ".join("".join(read(page_of(name)).text).split())
+    for row in results.controls:
+        assert " ".join(row.title.split()) in text
+        assert all(" ".join(duty.split()).rstrip(".") in text for duty in row.outside_reach)
+
+
+def test_states_of_one_attack_share_a_table(evidence_of: Callable[[str], Evidence]) -> None:
+    results = evidence_of("private").results
+    for scenario in sections.scenario_names(results):
+        blocks = attacks.attack_blocks(results, scenario, strings())
+        measured = [b.outcome.attack for b in blocks if b.outcome.status == OutcomeStatus.MEASURED]
+        assert len(measured) == len(set(measured))
+
+
+@pytest.mark.parametrize(
+    ("reasons", "other"),
+    [
+        (("is for text; the target is tabular", "the model has no attention"), True),
+        (("is for at most 12 records an update; here are 57",), False),
+    ],
+)
+def test_attacks_for_other_data_stay_off_the_first_page(reasons: tuple[str, ...], other: bool) -> None:
+    outcome = Outcome(scenario="s", attack="a", status=OutcomeStatus.NOT_APPLICABLE, reasons=reasons)
+    assert decisions.for_other_data(outcome) is other
