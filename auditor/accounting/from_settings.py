@@ -158,7 +158,7 @@ def _per_record(
         if held is None:
             raise Refused(
                 "Record-level steps and sampling rate follow from the number of training records, which is not known.",
-                remedy="State privacy.override.records, or privacy.override.steps and sampling_rate, with a reason.",
+                remedy="Give their number: auditor account --records N, or privacy.override.records with a reason.",
             )
         batches = math.ceil(held / federation.local.batch_size)
         if rate is None:

@@ -23,9 +23,15 @@ def declared_claims(results: Results) -> tuple[Claim, ...]:
         return ()
     everything = texts | _scenario_texts(results)
     found = [claim for path, text in everything.items() for claim in _checked(results, path, text)]
-    return tuple(found) or (
-        _claim("none", "No declared statement is at odds with the law packs or results.", True, texts),
-    )
+    if found or _epsilon_overstated(results):
+        return tuple(found)
+    return (_claim("none", "No declared statement is at odds with the law packs or results.", True, texts),)
+
+
+def _epsilon_overstated(results: Results) -> bool:
+    """Is a smaller epsilon declared than the settings give? That has a claim of its own."""
+    claimed, epsilon = results.accounting.claimed_epsilon, results.accounting.epsilon
+    return claimed is not None and epsilon is not None and claimed < epsilon.lower
 
 
 def contradicted(text: str) -> tuple[NotLaw, ...]:

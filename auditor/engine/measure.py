@@ -191,7 +191,14 @@ class Measurer:
         truths = [unpack_truth(path, index) for index in outputs]
         if isinstance(first, RecoveredLabels):
             counts = [output for output in outputs.values() if isinstance(output, RecoveredLabels)]
-            return Measured(measure_labels(counts, truths, classes=self._target.model.shape.classes))
+            return Measured(
+                measure_labels(
+                    counts,
+                    truths,
+                    classes=self._target.model.shape.classes,
+                    population=self._target.population.labels,
+                )
+            )
         found = [output for output in outputs.values() if isinstance(output, Reconstruction)]
         self._keep_reconstructions(row, found)
         seed = derive_seed(self._seed, "measure", row.attack, str(row.state), row.view)

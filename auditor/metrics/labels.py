@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from auditor.core.measurement import Measurement
 from auditor.metrics.clustered import share_interval
@@ -12,12 +13,18 @@ from auditor.observations.returned import RecoveredLabels
 
 
 def measure_labels(
-    outputs: Sequence[RecoveredLabels], truths: Sequence[Records], *, classes: int
+    outputs: Sequence[RecoveredLabels], truths: Sequence[Records], *, classes: int, population: Tensor | None = None
 ) -> tuple[Measurement, ...]:
     """Share of labels that were recovered: the overlap of the two multisets over the number of records.
 
     The floor is the better of two guesses without attack: equal counts for all classes, and counts in proportion to
-    the labels of all attacked updates together (more than most adversaries know).
+    the labels of the population, which an adversary may hold.
+
+    Args:
+        outputs: One per attacked update.
+        truths: The records behind each update.
+        classes: Number of classes.
+        population: Labels of population records, shape ``(n,)``; without them only equal counts are guessed.
 
     Raises:
         ValueError: if the lengths differ or there is nothing to measure.
@@ -27,11 +34,11 @@ def measure_labels(
     true = [torch.bincount(records.labels.cpu().long(), minlength=classes).numpy() for records in truths]
     found = [output.counts.cpu().numpy() for output in outputs]
     hits = [_hits(a, b) for a, b in zip(found, true, strict=True)]
-    pooled = np.sum(true, axis=0) / np.sum(true)
-    floors = [
-        np.mean(np.concatenate([_hits(_guess(shares, counts), counts) for counts in true]))
-        for shares in (np.full(classes, 1 / classes), pooled)
-    ]
+    shares = [np.full(classes, 1 / classes)]
+    if population is not None and len(population):
+        known = torch.bincount(population.cpu().long(), minlength=classes).numpy()
+        shares.append(known / known.sum())
+    floors = [np.mean(np.concatenate([_hits(_guess(share, counts), counts) for counts in true])) for share in shares]
     n = sum(map(len, hits))
     return (
         Measurement(
@@ -42,7 +49,7 @@ def measure_labels(
             n=n,
             n_of=f"records in {len(outputs)} updates",
             floor=float(max(floors)),
-            floor_is="better of equal counts and counts in proportion to the labels of all attacked updates",
+            floor_is="better of equal counts and counts in proportion to the labels of the population",
             method="overlap of recovered and true label counts",
         ),
     )

@@ -87,7 +87,10 @@ def _consistency(results: Results, findings: Sequence[Finding]) -> Claim:
         supports, text = None, "The declared privacy settings leave questions open."
     else:
         checked = len(results.accounting.lints_checked)
-        supports, text = True, f"None of {checked} checks for misdeclared privacy settings found anything."
+        supports, text = (
+            True,
+            f"None of {checked} rules on misdeclared settings fired. A stated epsilon is judged apart.",
+        )
     return Claim(
         id="bound:consistency",
         kind=ClaimKind.BOUND,

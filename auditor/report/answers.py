@@ -147,12 +147,17 @@ class _Candidate:
     finding: Finding | None
 
     @property
-    def rank(self) -> tuple[int, int, float]:
-        """Worst first: status, then headline metrics, then the value."""
+    def rank(self) -> tuple[int, int, float, float]:
+        """Worst first: headline metrics, then the status, then few false alarms, then the value."""
         weight = WEIGHT[self.finding.status] if self.finding else len(WEIGHT)
         head = 0 if self.measurement.metric in HEADLINES else 1
         value = self.measurement.value or 0.0
-        return head, weight, -value if self.measurement.higher_is_worse else value
+        return head, weight, self.measurement.at.get("fpr", 0.0), -value if self.measurement.higher_is_worse else value
+
+    @property
+    def unanswered(self) -> bool:
+        """Has it a limit that the sample is too small to speak to?"""
+        return self.measurement.value is None and self.finding is not None
 
 
 def _tests(results: Results) -> list[Outcome]:
@@ -221,8 +226,18 @@ def _answer(topic: str, candidates: list[_Candidate], results: Results, words: S
         actor=scenario_title(results, worst.outcome.scenario),
         attack=attack_title(worst.outcome),
     )
-    status = worst.finding.status.value if worst.finding else "measured"
-    return Answer(question, "finding", status, figure, (sentence_case("; ".join(detail)), sentence_case(who)))
+    status = worst.finding.status if worst.finding else None
+    if any(c.unanswered for c in candidates):
+        detail.append(words.plain("answers.unanswered"))
+        if status is FindingStatus.WITHIN:
+            status = FindingStatus.INCONCLUSIVE
+    return Answer(
+        question,
+        "finding",
+        status.value if status else "measured",
+        figure,
+        (sentence_case("; ".join(detail)), sentence_case(who)),
+    )
 
 
 def _positive_control(results: Results) -> Measurement | None:

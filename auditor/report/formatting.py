@@ -28,7 +28,7 @@ def number(value: float, *, decimals: int | None = None, rounding: Rounding = Ro
         return "∞" if value > 0 else "−∞"
     if float(value).is_integer() and decimals is None and abs(value) < 1e15:
         return f"{int(value):,}".replace(",", NARROW).replace("-", "−")
-    if value != 0 and abs(value) < 1e-3 and decimals is None:
+    if abs(value) >= 1e15 or (value != 0 and abs(value) < 1e-3 and decimals is None):
         return _scientific(value, rounding)
     places = decimals if decimals is not None else _places(abs(value))
     text = f"{_round(value, places, rounding):,f}".replace(",", NARROW).replace("-", "−")

@@ -1,6 +1,7 @@
 """The deployed weights, read without running anything that a file holds."""
 
 import hashlib
+import pickle
 import pickletools
 import re
 import warnings
@@ -98,7 +99,8 @@ def _torch(path: Path, where: str) -> Any:
                 "opened.",
                 remedy=_SAFE,
             ) from None
-        raise _damaged(path, where, error) from None
+        known = ValueError("torch.save did not write it") if isinstance(error, pickle.UnpicklingError) else error
+        raise _damaged(path, where, known) from None
 
 
 def _asks_for(path: Path) -> str:

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from auditor.config.load import load_audit
 from pydantic import BaseModel
 
+from auditor.config.load import load_audit
 from auditor.config.settings import AuditSettings
 
 

@@ -189,7 +189,8 @@ def test_one_value_has_no_spread() -> None:
 def test_labels() -> None:
     truths = [Records(torch.zeros(4, 1), torch.tensor([0, 0, 1, 2])), Records(torch.zeros(2, 1), torch.tensor([2, 2]))]
     outputs = [RecoveredLabels(torch.tensor([1, 2, 1])), RecoveredLabels(torch.tensor([0, 0, 2]))]
-    (found,) = measure_labels(outputs, truths, classes=3)
+    population = torch.tensor([0, 0, 1, 2, 2, 2])
+    (found,) = measure_labels(outputs, truths, classes=3, population=population)
     assert found.value == pytest.approx(5 / 6)
     assert found.n == 6
     assert found.floor == pytest.approx(4 / 6)
