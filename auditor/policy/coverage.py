@@ -91,6 +91,11 @@ def _state(results: Results, row: AttackClass, planned: list[Outcome]) -> tuple[
     return "not_run", "; ".join(others)
 
 
+def _for_other_data(outcome: Outcome) -> bool:
+    """Is the attack for another kind of data or task? Then it leaves nothing untested here."""
+    return any("; the target is " in reason or "; the target's task is " in reason for reason in outcome.reasons)
+
+
 def _others(planned: list[Outcome]) -> list[str]:
     """What became of the planned attacks of a class that gave no figure."""
     words = {
@@ -100,7 +105,7 @@ def _others(planned: list[Outcome]) -> list[str]:
     }
     lines = []
     for outcome in planned:
-        if outcome.status in words:
+        if outcome.status in words and not _for_other_data(outcome):
             why = "; ".join(reason.rstrip(".") for reason in outcome.reasons) or "no reason was recorded"
             lines.append(f"{outcome.attack} ({outcome.scenario}) {words[outcome.status]}: {why}")
     return list(dict.fromkeys(lines))
