@@ -87,7 +87,7 @@ def _state(results: Results, row: AttackClass, planned: list[Outcome]) -> tuple[
         narrow = ["only the label was inferred, no other attribute"] if only_labels else []
         return "run", "; ".join([scenarios, *narrow, *others])
     if all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned):
-        return "not_applicable", "; ".join(others)
+        return "not_applicable", "; ".join(others) or "no installed attack of this class is for this kind of data"
     return "not_run", "; ".join(others)
 
 
