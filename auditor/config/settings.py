@@ -230,7 +230,6 @@ class BudgetSettings(Settings):
     """How much the run may use."""
 
     minutes: Positive = 30.0
-    memory_gib: Positive | None = None
     updates: Count | None = Field(
         None,
         description="Updates that each reconstruction attack is tried on; default: more where the attack is cheap.",
@@ -254,7 +253,7 @@ class ReportSettings(Settings):
     """What is rendered."""
 
     controls: tuple[str, ...] = ("gdpr", "eu_ai_act", "iso_42001")
-    audience: Literal["dpia", "engineering"] = "dpia"
+    audience: Literal["dpia"] = "dpia"
     formats: tuple[Literal["html", "pdf"], ...] = ("html", "pdf")
     language: Literal["en"] = "en"
 

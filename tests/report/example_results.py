@@ -374,7 +374,7 @@ def settings(*, private: bool = True) -> dict[str, Any]:
         "privacy": privacy if private else none,
         "scenarios": ["honest-server", "secure-aggregation-server", "released-model"],
         "attacks": "default",
-        "budget": {"minutes": 30.0, "memory_gib": None},
+        "budget": {"minutes": 30.0},
     }
 
 
