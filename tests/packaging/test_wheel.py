@@ -51,9 +51,9 @@ def test_the_wheel_is_what_runs_and_brings_its_scenarios(installed: Path, tmp_pa
 
 
 def test_the_wheel_renders_a_report(installed: Path, tmp_path: Path) -> None:
-    from tests.report.example_results import write_example_run
+    from tests.report.example_results import EXAMPLES
 
-    run = write_example_run(tmp_path / "run")
+    run = EXAMPLES["private"]().write(tmp_path / "run")
     done = subprocess.run(
         [installed / "auditor", "report", str(run)],
         cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False,
