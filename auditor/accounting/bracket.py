@@ -19,6 +19,9 @@ from auditor.accounting.tilted import ALWAYS, EXTENDED, Composed, Seen, Step, co
 LARGEST_GRID = 1 << 22
 _SLACK = 1e-7
 _EPS = float(np.finfo(float).eps)
+_MANY = 100
+"""From so many different rounds on, the bracket that is allowed is enough."""
+
 _LONG = 300_000
 """From so many steps on, half of the bracket that is allowed is enough."""
 
@@ -73,6 +76,11 @@ class LossEngine:
         return self.seen.rounds * sum(event.times for event in self.events)
 
     @property
+    def _costly(self) -> bool:
+        """Is a finer grid dear? Then the bracket that is allowed is enough."""
+        return len(self.events) > _MANY or self.turns >= _LONG
+
+    @property
     def ceiling(self) -> float:
         """The largest loss there can be; infinite for most mechanisms. It bounds epsilon at every delta."""
         largest = sum(event.times * event.pair.largest_loss(mirrored=self.mirrored) for event in self.events)
@@ -94,6 +102,8 @@ class LossEngine:
             best = _narrower(best, found.bracket)
             wanted = max(best.upper, 1e-6) * self.precision * 2
             if best.width <= wanted or (capped and not found.noisy):
+                break
+            if self._costly and best.width <= 0.8 * _allowed(best.upper):
                 break
             spent = time.perf_counter() - began
             if (best.width <= 0.5 * _allowed(best.upper) and spent > 0.2 * self.seconds) or spent > 0.5 * self.seconds:
