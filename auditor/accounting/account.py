@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from auditor.accounting import libraries
-from auditor.accounting.bracket import Bracket, LossEngine
+from auditor.accounting.bracket import WORK, Bracket, LossEngine
 from auditor.accounting.closed_forms import gaussian_epsilon
 from auditor.accounting.crosscheck import Verdict, crosscheck
 from auditor.accounting.discrete import discrete_gaussian_rho, renyi_epsilon, skellam_curve
@@ -30,16 +30,16 @@ class Effort:
         precision: Width of the bracket aimed at, relative to epsilon.
         libraries: Ask the public accountants too.
         points: Largest grid that a library may need.
-        seconds: About how long this project's engine may take for one direction.
+        work: Grid points that this project's engine may compute for one direction (about 0.3 microseconds each).
     """
 
     precision: float = 1e-4
     libraries: bool = True
     points: int = 1_500_000
-    seconds: float = 4.0
+    work: int = WORK
 
 
-QUICK = Effort(precision=1e-3, libraries=False, seconds=1.0)
+QUICK = Effort(precision=1e-3, libraries=False, work=WORK // 4)
 
 
 def account(spec: PrivacySpec, effort: Effort | None = None) -> EpsilonEstimate:
@@ -95,8 +95,8 @@ def both_ways(events: Sequence[Event], seen: Seen, spec: PrivacySpec, effort: Ef
 
     fine = effort.precision * (2 if len(events) > _MANY else 1)
 
-    def bracket(precision: float, *, mirrored: bool, seconds: float = effort.seconds) -> Bracket:
-        engine = LossEngine(events, mirrored=mirrored, precision=precision, seconds=seconds, seen=seen)
+    def bracket(precision: float, *, mirrored: bool, work: int = effort.work) -> Bracket:
+        engine = LossEngine(events, mirrored=mirrored, precision=precision, work=work, seen=seen)
         return engine.epsilon(spec.delta)
 
     if underflows(events):
@@ -111,7 +111,7 @@ def both_ways(events: Sequence[Event], seen: Seen, spec: PrivacySpec, effort: Ef
         return first
     if len(events) > _MANY and _dominated(events, seen, spec.delta, first.lower):
         return first
-    other = bracket(2e-2, mirrored=True, seconds=effort.seconds / 4)
+    other = bracket(2e-2, mirrored=True, work=effort.work // 4)
     if other.upper > first.lower:
         other = bracket(fine, mirrored=True)
     larger = first if first.upper >= other.upper else other
@@ -135,7 +135,7 @@ def _fall_back(found: Bracket, events: Sequence[Event], seen: Seen, delta: float
 
 def _dominated(events: Sequence[Event], seen: Seen, delta: float, lower: float) -> bool:
     """Whether 'added' stays below ``lower``, by a quick bound: less noise and a higher rate, rounded to a few pairs."""
-    engine = LossEngine(coarser(events), mirrored=True, precision=2e-2, seconds=1.0, seen=seen)
+    engine = LossEngine(coarser(events), mirrored=True, precision=2e-2, work=WORK // 4, seen=seen)
     return engine.epsilon(delta).upper <= lower
 
 
