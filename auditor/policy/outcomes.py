@@ -113,8 +113,9 @@ def _against(outcome: Outcome, threshold: Threshold, adviser: Adviser, doubt: st
             sentence=f"{headline(outcome)}: {threshold.metric} has a limit but was not measured.",
             advice="Change the point in the scenario to one that the attack measures.",
         )
-    judgement = judge(measurement, threshold.limit)
+    limit = threshold.against(measurement.floor)
+    judgement = judge(measurement, limit)
     if doubt and judgement.status == FindingStatus.WITHIN:
         judgement = Judgement(FindingStatus.INCONCLUSIVE, f"{judgement.because}, but {doubt}")
-    advice = adviser.about(outcome, measurement, judgement.status, limit=threshold.limit)
-    return measured_finding(outcome, measurement, judgement, limit=threshold.limit, advice=advice, key=threshold.metric)
+    advice = adviser.about(outcome, measurement, judgement.status, limit=limit)
+    return measured_finding(outcome, measurement, judgement, limit=limit, advice=advice, key=threshold.metric)

@@ -99,7 +99,11 @@ def _adversary(scenario: Adversary) -> dict[str, Any]:
 
 
 def _limits(thresholds: Sequence[Threshold]) -> list[dict[str, Any]]:
-    rows = [{"metric": threshold.metric, "limit": threshold.limit} for threshold in thresholds]
+    rows = [
+        {"metric": threshold.metric, "limit": threshold.limit}
+        | ({"beyond_guess": True} if threshold.beyond_guess else {})
+        for threshold in thresholds
+    ]
     return sorted(rows, key=lambda row: (str(row["metric"]), row["limit"]))
 
 

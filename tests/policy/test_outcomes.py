@@ -233,6 +233,24 @@ def test_where_a_guess_reaches_the_limit_the_advice_says_so():
     assert "already reaches 95 %" in found.advice
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "floor", "limit", "status"),
+    [
+        (0.95, 0.99, 0.95, 0.975, FindingStatus.INCONCLUSIVE),
+        (0.951, 0.96, 0.95, 0.975, FindingStatus.WITHIN),
+        (0.99, 1.0, 0.75, 0.875, FindingStatus.EXCEEDS),
+        (0.4, 0.45, 0.1, 0.55, FindingStatus.WITHIN),
+    ],
+)
+def test_a_limit_beyond_the_guess_counts_from_the_guess(low, high, floor, limit, status):
+    labels = measurement((low + high) / 2, low, high, metric="label_accuracy", floor=floor, floor_is="a guess")
+    limits = (Threshold(metric="label_accuracy", limit=0.5, reason="half", beyond_guess=True),)
+    run = {"scenarios": (server(*limits),)}
+    found = findings(inversion(labels), **run)["honest-server:inversion/gradient-matching@trained:label_accuracy"]
+    assert found.limit == pytest.approx(limit)
+    assert found.status == status
+
+
 def test_many_comparisons_are_a_limit_of_the_run():
     one = judged(results(outcome(measurement())))
     assert one.limits == ()
