@@ -55,10 +55,9 @@ def _scenario(code: str) -> str:
     lines = [f"{scenario.title} ({code})", "", scenario.description, "", "The adversary:"]
     lines += [f"  - {grant.words}" for grant in sorted(scenario.grants)]
     lines += ["", "Attacks: " + ", ".join(scenario.attacks), "", "Limits, fixed before the run:"]
-    lines += [
-        f"  {limit.metric} <= {limit.limit:g}{' of what a guess leaves open' if limit.beyond_guess else ''}: {limit.reason}"
-        for limit in scenario.thresholds
-    ]
+    for limit in scenario.thresholds:
+        beyond = " of what a guess leaves open" if limit.beyond_guess else ""
+        lines.append(f"  {limit.metric} <= {limit.limit:g}{beyond}: {limit.reason}")
     return "\n".join(lines)
 
 
