@@ -226,6 +226,33 @@ def with_clipping(privacy: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "clipping": {"norm": privacy["clipping_norm"]}}
 
 
+class SweepSettings(Settings):
+    """What if: the same attacks on rounds played with other values of one setting; never part of a verdict."""
+
+    setting: Literal[
+        "federation.clients",
+        "federation.local.epochs",
+        "federation.local.batch_size",
+        "federation.local.learning_rate",
+        "federation.local.momentum",
+        "federation.update.quantise_bits",
+        "federation.update.top_k",
+        "federation.update.prune",
+        "privacy.noise_multiplier",
+        "privacy.clipping.norm",
+    ] = Field(description="The setting to vary.")
+    values: Annotated[tuple[int | float, ...], Field(min_length=1, max_length=12)] = Field(
+        description="The values to try; the value of the audit itself is added."
+    )
+    scenario: str = Field("honest-server", description="The adversary that attacks.")
+    attacks: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Attacks on updates, by name; cheap ones give a curve in seconds."
+    )
+    privacy: PrivacySettings | None = Field(
+        None, description="A mechanism to try instead of the audit's, e.g. noise where there is none yet."
+    )
+
+
 class BudgetSettings(Settings):
     """How much the run may use."""
 
@@ -268,6 +295,7 @@ class AuditSettings(Settings):
     scenarios: Annotated[tuple[str, ...], Field(min_length=1)] = ("honest-server", "released-model")
     attacks: Literal["default", "all"] | tuple[str, ...] = "default"
     parameters: dict[str, dict[str, Any]] = Field({}, description="Attack name to the parameters that differ.")
+    sweeps: tuple[SweepSettings, ...] = Field((), description="Curves of leakage over the values of a setting.")
     budget: BudgetSettings = BudgetSettings()
     compute: ComputeSettings = ComputeSettings()
     report: ReportSettings = ReportSettings()
