@@ -19,6 +19,7 @@ from auditor.config.settings import (
     TargetSettings,
     with_clipping,
 )
+from auditor.config.sweeps import sweep_rules
 from auditor.config.yaml_tree import Tree, read_yaml
 from auditor.core.errors import AuditorError, SettingsError
 
@@ -57,7 +58,7 @@ def load_audit(path: str | Path) -> AuditDocument:
     tree = _with_short_forms(read_yaml(path))
     settings = _checked(tree, AuditSettings, known=AuditSettings)
     testing = _membership_scenarios(settings, path.resolve().parent)
-    if problems := list(membership_rules(settings, testing)):
+    if problems := [*membership_rules(settings, testing), *sweep_rules(settings)]:
         raise SettingsError(printed(problems, tree))
     return AuditDocument(path=path, settings=settings, positions=tree.positions, text=tree.text)
 
