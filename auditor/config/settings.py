@@ -194,6 +194,38 @@ class OverrideSettings(Settings):
     reason: Annotated[str, Field(min_length=1)]
 
 
+class PracticeSettings(Settings):
+    """What people say about the code and the process around it; what is left out is reported as not checked."""
+
+    clipping_per: Literal["unit", "microbatch", "batch"] | None = Field(
+        None, description="What is clipped: each protected unit, a microbatch of several, or a whole batch."
+    )
+    divisor: Literal["constant", "actual_batch", "private_count"] | None = Field(
+        None, description="What a noisy sum is divided by."
+    )
+    accounted_adjacency: Literal["add_or_remove", "replace_one", "zero_out"] | None = Field(
+        None, description="The adjacency that the claimed figure was computed under."
+    )
+    accountant: Literal["rdp", "pld", "prv", "opacus_prv", "prv_estimate", "gdp_clt", "closed_form"] | None = Field(
+        None, description="How the claimed figure was computed."
+    )
+    tuned_on_private: bool | None = Field(
+        None, description="Settings, early stopping or architecture were chosen on the same private data."
+    )
+    private_preprocessing: tuple[str, ...] | None = Field(
+        None, description="Steps that touch private data without noise (vocabulary, normalisation, selection)."
+    )
+    secure_random: bool | None = Field(None, description="Noise comes from a cryptographic generator without a seed.")
+    seeds_shared: bool | None = Field(None, description="Clients reuse one seed.")
+    releases: tuple[str, ...] | None = Field(
+        None, description="What is published besides the model after each round; [] for nothing."
+    )
+    claims_anonymous: bool | None = Field(None, description="Documents call the result anonymous.")
+    other_models: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Other models or releases trained on the same people."
+    )
+
+
 class PrivacySettings(Settings):
     """The declared privacy mechanism. Unit, adjacency and sampling are never guessed."""
 
@@ -211,6 +243,7 @@ class PrivacySettings(Settings):
     delta: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     claimed_epsilon: Annotated[float, Field(ge=0.0)] | None = Field(None, description="What the documents say.")
     override: OverrideSettings | None = None
+    practice: PracticeSettings = PracticeSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -250,6 +283,20 @@ class SweepSettings(Settings):
     )
     privacy: PrivacySettings | None = Field(
         None, description="A mechanism to try instead of the audit's, e.g. noise where there is none yet."
+    )
+
+
+class EpsilonAuditSettings(Settings):
+    """The measured counterpart of the accounted epsilon: the mechanism played with canaries."""
+
+    enabled: bool = Field(True, description="Runs wherever privacy declares a mechanism with a finite epsilon.")
+    canaries: Annotated[int, Field(ge=100)] | None = Field(
+        None, description="More show more; default: 10,000, fewer where a game of 1,000 takes long."
+    )
+    code: str | None = Field(
+        None,
+        description="Your own private step, FILE.py:callable(contributions, step) -> what is released; default: the "
+        "mechanism as simulated.",
     )
 
 
@@ -296,6 +343,7 @@ class AuditSettings(Settings):
     attacks: Literal["default", "all"] | tuple[str, ...] = "default"
     parameters: dict[str, dict[str, Any]] = Field({}, description="Attack name to the parameters that differ.")
     sweeps: tuple[SweepSettings, ...] = Field((), description="Curves of leakage over the values of a setting.")
+    epsilon_audit: EpsilonAuditSettings = EpsilonAuditSettings()
     budget: BudgetSettings = BudgetSettings()
     compute: ComputeSettings = ComputeSettings()
     report: ReportSettings = ReportSettings()

@@ -107,6 +107,64 @@ class Lint(Frozen):
     setting: str = ""
 
 
+class EpsilonLowerBound(Frozen):
+    """What canaries say about epsilon from below.
+
+    Attributes:
+        epsilon: At ``delta``; 0 where nothing was shown.
+        ceiling: The largest epsilon that so many canaries could have shown, all guesses right.
+        proven: True where docs/proofs/epsilon-audits.md holds its proof; any other value is heuristic and drives no
+            verdict.
+    """
+
+    method: str
+    epsilon: float
+    delta: float
+    level: float
+    ceiling: float
+    proven: bool
+    assumptions: tuple[str, ...] = ()
+
+
+class EpsilonAudit(Frozen):
+    """One game with canaries beside the accounted epsilon.
+
+    Attributes:
+        name: ``mechanism`` (as simulated), ``code`` (the user's own step) or ``records`` (the model itself).
+        title: In plain words.
+        status: As of an outcome: ``measured``, ``not_applicable``, ``not_run`` or ``failed``.
+        reason: Why, unless it was measured.
+        canaries, guesses, correct: Size and success; guesses were fixed beforehand.
+        bounds: The ones that count first.
+        estimate: Of epsilon, without an error bar: heuristic.
+        p_value: Chance of so many right guesses if the declared mechanism had run; None where its curve is unknown.
+        level: Confidence of all proven statements of this audit together.
+        accounted: The largest epsilon that the declared settings allow in this game.
+        cpu_seconds: Of all games.
+    """
+
+    name: str
+    title: str
+    status: str
+    reason: str = ""
+    canaries: int = 0
+    guesses: int = 0
+    correct: int = 0
+    bounds: tuple[EpsilonLowerBound, ...] = ()
+    estimate: float | None = None
+    p_value: float | None = None
+    level: float = 0.95
+    accounted: float | None = None
+    cpu_seconds: float = 0.0
+
+    @property
+    def refuted(self) -> bool:
+        """Did a proven statement show that the declared mechanism is not the one that ran?"""
+        proven = [bound for bound in self.bounds if bound.proven]
+        above = self.accounted is not None and any(bound.epsilon > self.accounted for bound in proven)
+        return above or (self.p_value is not None and self.p_value < (1 - self.level) / 2)
+
+
 class AccountingReport(Frozen):
     """Everything the report says about the privacy guarantee.
 
@@ -124,3 +182,4 @@ class AccountingReport(Frozen):
     lints: tuple[Lint, ...] = ()
     lints_checked: tuple[str, ...] = ()
     spec: dict[str, str | int | float | bool | None] = {}
+    audits: tuple[EpsilonAudit, ...] = ()
