@@ -1,7 +1,7 @@
 """What an attack is: its needs, parameters, cost, and ``run``."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape, Task
-from auditor.observations.model import SharedModel, State
+from auditor.learning.functional import FunctionalModel
+from auditor.observations.model import Column, SharedModel, State
 from auditor.observations.records import Records
 from auditor.observations.released import Observation
 from auditor.observations.returned import AttackOutput
@@ -160,10 +161,13 @@ class AlteredModel:
     Attributes:
         model: Architecture that the client computes with.
         state: Weights that it receives.
+        for_client: Weights that the client at a place of a round receives (0-based), where the server sends each
+            another one; None where all receive ``state``.
     """
 
     model: SharedModel
     state: State
+    for_client: Callable[[int], State] | None = None
 
 
 @runtime_checkable
@@ -176,6 +180,36 @@ class AltersModel(Protocol):
 
     def alter(self, model: SharedModel, state: State, known: Knowledge, context: RunContext) -> AlteredModel:
         """The model and weights that the client receives in place of ``model`` and ``state``."""
+        ...
+
+
+@runtime_checkable
+class AltersTraining(Protocol):
+    """An attack that deviates from the protocol in some rounds of a training and reads the log of these.
+
+    A malicious server (``alters_model``) sends what :meth:`altered` returns; a malicious client (``alters_update``)
+    sends an update that moves the model there, as far as aggregation and clipping let it.
+    """
+
+    def worsened_rounds(self) -> int:
+        """In how many rounds it deviates, at the end of the training."""
+        ...
+
+    def altered(self, state: State, candidates: Records, model: FunctionalModel) -> dict[str, Tensor]:
+        """The state wanted in place of ``state``; depends on its arguments alone."""
+        ...
+
+
+@runtime_checkable
+class AsksColumn(Protocol):
+    """An attack that asks for one column of a table: it reads :class:`MaskedRecords`."""
+
+    def asked_column(self, columns: Sequence[Column], population: Records) -> Column:
+        """The column in question.
+
+        Raises:
+            AttackFailed: where there is none such.
+        """
         ...
 
 

@@ -91,6 +91,7 @@ class Workshop:
             device=self.device,
             observer=unit.details["observer"],
             partition_seed=unit.details["partition_seed"],
+            state_for=sent.for_client,
         )
         return pack_updates(observed)
 
@@ -106,7 +107,7 @@ class Workshop:
         known = Knowledge(self.target.model, population=population)
         context = RunContext(device=self.device, seed=int(by["seed"]))
         sent = attack.alter(self.target.model, self._state(unit), known, context)
-        return AlteredModel(sent.model, _moved(sent.state, self.device))
+        return replace(sent, state=_moved(sent.state, self.device))
 
     def _queries(self, state: State) -> bytes:
         outputs, losses = self.models.answers(state, self.models.game.candidates)

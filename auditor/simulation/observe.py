@@ -1,6 +1,6 @@
 """What an adversary sees of a round, with the truth beside it and never inside."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -50,6 +50,7 @@ def observe_updates(
     round: int = 0,
     observer: Literal["server", "participant"] = "server",
     partition_seed: int | None = None,
+    state_for: Callable[[int], State] | None = None,
 ) -> list[ObservedUpdate]:
     """Play one round ``count`` times from the same state, each with its own clients, batches and noise.
 
@@ -68,6 +69,8 @@ def observe_updates(
         round: Printed in the observation.
         observer: A server sees the aggregate before it adds noise of its own; a participant after.
         partition_seed: Seed of the training run, for the same records at the same clients; default ``seed``.
+        state_for: What the client at each place of the round receives, where a malicious server sends each another
+            one; default: ``state`` for all. The observation names ``state`` in any case.
 
     Raises:
         SimulationError: where no client has records, or rounds keep ending below the secure-aggregation threshold.
@@ -82,6 +85,7 @@ def observe_updates(
         seed=seed,
         device=device,
         round=round,
+        state_for=state_for,
     )
     if view == "client":
         return theatre.client_updates(count, grants)
@@ -100,6 +104,7 @@ class _Theatre:
     state: dict[str, Tensor]
     seed: int
     round: int
+    state_for: Callable[[int], State] | None = None
 
     @classmethod
     def prepared(
@@ -114,6 +119,7 @@ class _Theatre:
         seed: int,
         device: str,
         round: int,
+        state_for: Callable[[int], State] | None = None,
     ) -> "_Theatre":
         if not any(map(len, parts)):
             raise SimulationError(
@@ -122,7 +128,7 @@ class _Theatre:
             )
         functional = FunctionalModel(model, device=device, batch_norm=federation.batch_norm)
         clients = Clients(functional, federation, mechanism_of(federation, privacy), Meter())
-        return cls(federation, privacy, records, parts, clients, functional.complete(state), seed, round)
+        return cls(federation, privacy, records, parts, clients, functional.complete(state), seed, round, state_for)
 
     def client_updates(self, count: int, grants: frozenset[Grant]) -> list[ObservedUpdate]:
         holding = [client for client, part in enumerate(self.parts) if len(part)]
@@ -148,13 +154,18 @@ class _Theatre:
         )
         return ObservedUpdate(observation, truth)
 
-    def _drawn(self, client: int, position: int) -> tuple[Sent, Records]:
+    def _received(self, place: int) -> dict[str, Tensor]:
+        """What the client at a place of the round works on."""
+        return {**self.state, **self.state_for(place)} if self.state_for else self.state
+
+    def _drawn(self, client: int, position: int, place: int = 0) -> tuple[Sent, Records]:
         """A client's work; Poisson sampling is repeated until it draws a record, for there is none to find else."""
+        state = self._received(place)
         mine = self.records[self.parts[client]]
         norm = self.clients.mechanism.norm if self.clients.mechanism.clipped == "client" else None
         for attempt in range(_ATTEMPTS):
             seed = derive_seed(self.seed, "observed", position, client, attempt)
-            sent = self.clients.work(self.state, mine, client=client, seed=seed, norm=norm)
+            sent = self.clients.work(state, mine, client=client, seed=seed, norm=norm)
             if len(sent.used):
                 return sent, mine[sent.used]
         raise SimulationError(
@@ -166,7 +177,8 @@ class _Theatre:
         self, position: int, grants: frozenset[Grant], observer: Literal["server", "participant"]
     ) -> ObservedUpdate:
         cohort = self._cohort(position)
-        sent, truths = zip(*(self._drawn(client, position) for client in cohort), strict=True)
+        drawn = (self._drawn(client, position, place) for place, client in enumerate(cohort))
+        sent, truths = zip(*drawn, strict=True)
         truth = Records(torch.cat([each.inputs for each in truths]), torch.cat([each.labels for each in truths]))
         mean = released_mean(
             self.clients.mechanism,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from auditor.attacks.base import AlteredModel, AttackParams, Cost, Knowledge, Needs, RunContext
 from auditor.attacks.inversion.denoise import denoised
 from auditor.attacks.inversion.evidence import Update, as_update, mean_gradient, step_weight
-from auditor.attacks.inversion.imprint_block import ImprintBlock, Imprinted, bins_of, make_bins
+from auditor.attacks.inversion.imprint_block import Bins, ImprintBlock, Imprinted, bins_of, make_bins
 from auditor.attacks.inversion.imprint_readout import Read, read_records
 from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
@@ -17,6 +17,9 @@ from auditor.core.shape import Modality, TargetShape
 from auditor.observations.model import SharedModel, State
 from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
+
+_ROUNDING = 2**-24
+_STEADY = 0.1
 
 
 class Imprint:
@@ -40,7 +43,7 @@ class Imprint:
         modalities=frozenset({Modality.IMAGE, Modality.TABULAR, Modality.TIMESERIES}),
         traits={"continuous_input": "the input is not continuous, so no layer can be put before it"},
     )
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     observes: ClassVar[tuple[type, ...]] = (ClientUpdate, Aggregate)
     attack_class: ClassVar[str] = "reconstruction"
 
@@ -50,7 +53,11 @@ class Imprint:
         bins: Annotated[int, Field(ge=4)] = Field(1024, description="Rows of the inserted layer, over all projections.")
         projections: Annotated[int, Field(ge=1)] = Field(2, description="Independent directions that share the rows.")
         gain: Annotated[float, Field(gt=0)] = Field(1e-3, description="How strongly the layer disturbs the outputs.")
-        scale: Annotated[float, Field(gt=0)] = Field(1e-4, description="The smaller, the less clipping helps.")
+        scale: Annotated[float, Field(gt=0)] | None = Field(
+            None,
+            description="Length of the layer's rows. The smaller, the less clipping helps; None = 1e-4 for one "
+            "gradient, 0.1 where local steps would move small rows away.",
+        )
 
     def __init__(self, params: AttackParams) -> None:
         self.params = self.Params.model_validate(params.model_dump())
@@ -65,19 +72,9 @@ class Imprint:
         """The model with the layer in front, and ``state`` with its weights."""
         shared = {"rows": self.params.bins, "projections": self.params.projections, "seed": context.seed}
         bins = make_bins(model, known.population, **shared)
-        gain, scale, outputs = self.params.gain, self.params.scale, max(1, model.shape.classes)
-
-        def block() -> ImprintBlock:
-            return ImprintBlock(bins, outputs=outputs, gain=gain, scale=scale)
-
-        def build() -> nn.Module:
-            return Imprinted(block(), model.build())
-
-        inserted = {f"imprint.{name}": value.detach() for name, value in block().state_dict().items()}
-        added = sum(value.numel() for value in inserted.values())
-        shape = model.shape.model_copy(update={"parameters": model.shape.parameters + added})
-        moved = {f"model.{name}": value for name, value in state.items()}
-        return AlteredModel(replace(model, build=build, shape=shape), {**moved, **inserted})
+        return altered_by(
+            bins, model, state, gain=self.params.gain, scale=self.params.scale or usual_scale(model.shape)
+        )
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> Reconstruction:
         """Records read from the bins, the surest first, no more than stand behind ``seen``.
@@ -97,8 +94,8 @@ class Imprint:
         weight, bias = gradient["imprint.encoder.weight"], gradient["imprint.encoder.bias"]
         sent = (update.before["imprint.encoder.weight"], update.before["imprint.encoder.bias"])
         bins = bins_of(*sent, known.population, projections=self.params.projections)
-        found = read_records(weight, bias, bins, noise=_noise(update), model=known.model)
-        inputs, strength = _cleared(found, update, known), found.strength[: update.records]
+        found = read_records(weight, bias, bins, noise=noise_of(update), model=known.model)
+        inputs, strength = cleared(found, update, known), found.strength[: update.records]
         return Reconstruction(
             inputs.float(),
             confidence=(strength / strength.max().clamp_min(1e-30) if len(strength) else strength).float(),
@@ -107,7 +104,29 @@ class Imprint:
         )
 
 
-def _cleared(found: Read, update: Update, known: Knowledge) -> Tensor:
+def altered_by(bins: Bins, model: SharedModel, state: State, *, gain: float, scale: float) -> AlteredModel:
+    """The model with a layer of these bins beside it, and ``state`` with the layer's weights."""
+    outputs = max(1, model.shape.classes)
+
+    def block() -> ImprintBlock:
+        return ImprintBlock(bins, outputs=outputs, gain=gain, scale=scale)
+
+    def build() -> nn.Module:
+        return Imprinted(block(), model.build())
+
+    inserted = {f"imprint.{name}": value.detach() for name, value in block().state_dict().items()}
+    added = sum(value.numel() for value in inserted.values())
+    shape = model.shape.model_copy(update={"parameters": model.shape.parameters + added})
+    moved = {f"model.{name}": value for name, value in state.items()}
+    return AlteredModel(replace(model, build=build, shape=shape), {**moved, **inserted})
+
+
+def usual_scale(shape: TargetShape) -> float:
+    """Small rows outweigh all other gradients; with several local steps they must stay where they are."""
+    return 1e-4 if shape.local_steps <= 1 else _STEADY
+
+
+def cleared(found: Read, update: Update, known: Knowledge) -> Tensor:
     """The records to return; pictures with known noise are filtered by what other pictures look like."""
     inputs = found.inputs[: update.records].reshape(-1, *known.model.shape.input_shape)
     others = known.population
@@ -117,6 +136,13 @@ def _cleared(found: Read, update: Update, known: Knowledge) -> Tensor:
     return denoised(inputs, found.noise[: update.records], others)
 
 
-def _noise(update: Update) -> float:
-    """Standard deviation of the noise on a coordinate of the mean gradient."""
-    return update.privatisation.noise_std / (1.0 if update.kind == "gradient" else step_weight(update.local))
+def noise_of(update: Update) -> float:
+    """Standard deviation of the noise on a coordinate of the layer's mean gradient.
+
+    A difference of weights also carries their rounding, once for each local step.
+    """
+    if update.kind == "gradient":
+        return update.privatisation.noise_std
+    sent = update.before["imprint.encoder.weight"]
+    rounding = float(sent.float().square().mean().sqrt()) * _ROUNDING * max(1, update.local.steps) ** 0.5
+    return float((update.privatisation.noise_std**2 + rounding**2) ** 0.5) / step_weight(update.local)
