@@ -44,37 +44,6 @@ class ObservedMechanism:
 
 
 @dataclass(frozen=True)
-class Practice:
-    """What people say about the code and the process around it.
-
-    Attributes:
-        clipping_per: What is clipped: each protected unit, a microbatch of several, or a whole batch.
-        divisor: What a noisy sum is divided by: a constant, the actual batch, or the private number of units.
-        accounted_adjacency: The adjacency that the claimed figure was computed under.
-        tuned_on_private: Settings, early stopping or architecture were chosen on the same private data.
-        private_preprocessing: Steps that touch private data without noise (vocabulary, normalisation, selection).
-        secure_random: Noise comes from a cryptographic generator that cannot be seeded.
-        seeds_shared: Clients reuse one seed.
-        releases: What is published besides the model after each round.
-        accountant: How the claimed figure was computed.
-        claims_anonymous: Documents call the result anonymous.
-        other_models: Other models or releases trained on the same people.
-    """
-
-    clipping_per: Literal["unit", "microbatch", "batch"] | None = None
-    divisor: Literal["constant", "actual_batch", "private_count"] | None = None
-    accounted_adjacency: Literal["add_or_remove", "replace_one", "zero_out"] | None = None
-    tuned_on_private: bool | None = None
-    private_preprocessing: tuple[str, ...] | None = None
-    secure_random: bool | None = None
-    seeds_shared: bool | None = None
-    releases: tuple[str, ...] | None = None
-    accountant: Literal["rdp", "pld", "prv", "opacus_prv", "prv_estimate", "gdp_clt", "closed_form"] | None = None
-    claims_anonymous: bool | None = None
-    other_models: int | None = None
-
-
-@dataclass(frozen=True)
 class Evidence:
     """Everything the rules may look at.
 
@@ -91,4 +60,3 @@ class Evidence:
     records: int | None = None
     model: ModelTraits | None = None
     observed: ObservedMechanism | None = None
-    practice: Practice = Practice()

@@ -80,7 +80,7 @@ def adjacency_switched(evidence: Evidence) -> Fires | Unknown | None:
         return None
     if privacy.adjacency is None:
         return Fires("privacy.adjacency is not stated.")
-    used = evidence.practice.accounted_adjacency
+    used = evidence.privacy.practice.accounted_adjacency
     if used is not None and used != privacy.adjacency:
         return Fires(f"privacy.adjacency says {privacy.adjacency}; the claim was computed under {used}.")
     claimed = privacy.claimed_epsilon
@@ -116,7 +116,7 @@ def large_local_epsilon(evidence: Evidence) -> Fires | Unknown | None:
 def estimate_as_bound(evidence: Evidence) -> Fires | Unknown | None:
     """DP18."""
     names = {"gdp_clt": "the central limit approximation", "prv_estimate": "PRV's point estimate"}
-    used = evidence.practice.accountant
+    used = evidence.privacy.practice.accountant
     if used is None:
         return UNKNOWN
     return Fires(f"The claimed figure comes from {names[used]}, which is no bound.") if used in names else None
@@ -151,11 +151,11 @@ def inconsistent_steps(evidence: Evidence) -> Fires | Unknown | None:
 
 def rounded_down(evidence: Evidence) -> Fires | Unknown | None:
     """DP20: the claim is the real epsilon, rounded down to the digits it is written with."""
-    if evidence.practice.claims_anonymous:
+    if evidence.privacy.practice.claims_anonymous:
         return Fires("The documents call the result anonymous; epsilon does not say so.")
     claimed, epsilon = evidence.privacy.claimed_epsilon, evidence.epsilon
     if claimed is None or epsilon is None:
-        return UNKNOWN if evidence.practice.claims_anonymous is None else None
+        return UNKNOWN if evidence.privacy.practice.claims_anonymous is None else None
     digits = len(f"{claimed!r}".split(".")[1]) if "." in f"{claimed!r}" and claimed % 1 else 0
     unit = 10.0**-digits
     if claimed < epsilon.lower < claimed + unit:
@@ -165,7 +165,7 @@ def rounded_down(evidence: Evidence) -> Fires | Unknown | None:
 
 def other_releases(evidence: Evidence) -> Fires | Unknown | None:
     """DP21."""
-    others = evidence.practice.other_models
+    others = evidence.privacy.practice.other_models
     if others is None:
         return UNKNOWN
     runs = evidence.privacy.override.tuning_runs if evidence.privacy.override else None
@@ -176,7 +176,7 @@ def other_releases(evidence: Evidence) -> Fires | Unknown | None:
 
 def accountant_out_of_range(evidence: Evidence) -> Fires | Unknown | None:
     """DP22."""
-    used, spec, epsilon = evidence.practice.accountant, evidence.spec, evidence.epsilon
+    used, spec, epsilon = evidence.privacy.practice.accountant, evidence.spec, evidence.epsilon
     if used is None or spec is None or epsilon is None:
         return UNKNOWN
     if used not in ("pld", "prv", "opacus_prv"):

@@ -40,7 +40,7 @@ def cohort_not_poisson(evidence: Evidence) -> Fires | Unknown | None:
 
 def clip_not_per_unit(evidence: Evidence) -> Fires | Unknown | None:
     """DP06."""
-    per, clipping = evidence.practice.clipping_per, evidence.privacy.clipping
+    per, clipping = evidence.privacy.practice.clipping_per, evidence.privacy.clipping
     largest = evidence.observed.largest_norm if evidence.observed else None
     if per in ("batch", "microbatch"):
         return Fires(f"Clipping bounds each {per}, not each protected {evidence.privacy.protects or 'unit'}.")
@@ -67,7 +67,7 @@ def noise_too_small(evidence: Evidence) -> Fires | Unknown | None:
 
 def private_divisor(evidence: Evidence) -> Fires | Unknown | None:
     """DP08."""
-    divisor = evidence.practice.divisor
+    divisor = evidence.privacy.practice.divisor
     if divisor is None:
         return UNKNOWN
     if divisor == "constant":
@@ -78,7 +78,7 @@ def private_divisor(evidence: Evidence) -> Fires | Unknown | None:
 
 def tuning_not_counted(evidence: Evidence) -> Fires | Unknown | None:
     """DP10."""
-    tuned = evidence.practice.tuned_on_private
+    tuned = evidence.privacy.practice.tuned_on_private
     if tuned is None:
         return UNKNOWN
     runs = evidence.privacy.override.tuning_runs if evidence.privacy.override else None
@@ -113,7 +113,7 @@ def model_outside(evidence: Evidence) -> Fires | Unknown | None:
 
 def private_preprocessing(evidence: Evidence) -> Fires | Unknown | None:
     """DP13."""
-    steps = evidence.practice.private_preprocessing
+    steps = evidence.privacy.practice.private_preprocessing
     if steps is None:
         return UNKNOWN
     return Fires(f"Learned from private data without noise: {_listed(steps)}.") if steps else None
@@ -121,7 +121,7 @@ def private_preprocessing(evidence: Evidence) -> Fires | Unknown | None:
 
 def predictable_noise(evidence: Evidence) -> Fires | Unknown | None:
     """DP14."""
-    practice = evidence.practice
+    practice = evidence.privacy.practice
     if practice.secure_random is None and practice.seeds_shared is None:
         return UNKNOWN
     found = []
@@ -134,7 +134,7 @@ def predictable_noise(evidence: Evidence) -> Fires | Unknown | None:
 
 def uncovered_release(evidence: Evidence) -> Fires | Unknown | None:
     """DP15."""
-    releases = evidence.practice.releases
+    releases = evidence.privacy.practice.releases
     if releases is None:
         return UNKNOWN
     beyond = tuple(release for release in releases if release not in _COVERED)

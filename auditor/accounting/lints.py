@@ -4,12 +4,13 @@ A rule answers with what it found, with nothing, or that it lacks the evidence t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from auditor.accounting import lint_claims, lint_code
 from auditor.accounting.evidence import Evidence
 from auditor.accounting.lint_answers import UNKNOWN, Fires, Unknown
+from auditor.config.settings import PracticeSettings
 from auditor.core.privacy import Lint, LintSeverity
 
 HIGH, MEDIUM, LOW = LintSeverity.HIGH, LintSeverity.MEDIUM, LintSeverity.LOW
@@ -111,7 +112,7 @@ RULES: tuple[Rule, ...] = (
         "The noisy sum is divided by a private number",
         "Divide by a constant that is fixed before the data is seen.",
         "Opacus issues 571 and 819",
-        "privacy.mechanism",
+        "privacy.practice.divisor",
         lint_code.private_divisor,
     ),
     Rule(
@@ -129,7 +130,7 @@ RULES: tuple[Rule, ...] = (
         "Tuning on private data is not accounted",
         "State privacy.override.tuning_runs, or tune on public data.",
         "Papernot and Steinke 2022 (arXiv:2110.03620)",
-        "privacy.override.tuning_runs",
+        "privacy.practice.tuned_on_private",
         lint_code.tuning_not_counted,
     ),
     Rule(
@@ -156,7 +157,7 @@ RULES: tuple[Rule, ...] = (
         "Preprocessing learned from private data",
         "Use public or noisy statistics for normalisation, vocabulary, class weights and feature selection.",
         "NIST SP 800-226; Re:cord-play (arXiv:2602.17454)",
-        "target.data",
+        "privacy.practice.private_preprocessing",
         lint_code.private_preprocessing,
     ),
     Rule(
@@ -165,7 +166,7 @@ RULES: tuple[Rule, ...] = (
         "The noise can be predicted",
         "Use a cryptographic generator and never share seeds between clients.",
         "NIST SP 800-226, side channels; Mironov 2012",
-        "privacy.mechanism",
+        "privacy.practice.secure_random",
         lint_code.predictable_noise,
     ),
     Rule(
@@ -174,7 +175,7 @@ RULES: tuple[Rule, ...] = (
         "Something is released that the accounting does not cover",
         "Do not publish it, or add noise and account for it.",
         "NIST SP 800-226; Ponomareva et al. 2023",
-        "privacy.mechanism",
+        "privacy.practice.releases",
         lint_code.uncovered_release,
     ),
     Rule(
@@ -201,7 +202,7 @@ RULES: tuple[Rule, ...] = (
         "An estimate is quoted as a bound",
         "Quote an upper bound; the central limit approximation and PRV's point estimate are none.",
         "Gopi et al. 2021 (arXiv:2106.02848); Opacus issue 384",
-        "privacy.claimed_epsilon",
+        "privacy.practice.accountant",
         lint_claims.estimate_as_bound,
     ),
     Rule(
@@ -228,7 +229,7 @@ RULES: tuple[Rule, ...] = (
         "Other releases about the same people are left out",
         "Keep one budget for each population and compose all releases on it.",
         "NIST SP 800-226",
-        "privacy.claimed_epsilon",
+        "privacy.practice.other_models",
         lint_claims.other_releases,
     ),
     Rule(
@@ -244,7 +245,10 @@ RULES: tuple[Rule, ...] = (
 
 
 def lint(evidence: Evidence) -> Checked:
-    """Every rule on ``evidence``."""
+    """Every rule on ``evidence``. Answers about a mechanism are left aside where none is declared."""
+    if evidence.privacy.mechanism == "none":
+        said = PracticeSettings(claims_anonymous=evidence.privacy.practice.claims_anonymous)
+        evidence = replace(evidence, privacy=evidence.privacy.model_copy(update={"practice": said}))
     lints, checked = [], []
     for rule in RULES:
         answer = rule.check(evidence)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from auditor.accounting.account import QUICK, Effort, account
 from auditor.accounting.caps import attack_caps, gdp_mu, loss_profile
-from auditor.accounting.evidence import Evidence, ModelTraits, ObservedMechanism, Practice
+from auditor.accounting.evidence import Evidence, ModelTraits, ObservedMechanism
 from auditor.accounting.from_settings import spec_from_settings
 from auditor.accounting.lints import lint
 from auditor.accounting.spec import Adjacency, PrivacySpec, Refused, Sampler
@@ -42,7 +42,6 @@ def accounting_report(
     records: int | None,
     model: ModelTraits | None = None,
     observed: ObservedMechanism | None = None,
-    practice: Practice | None = None,
     effort: Effort | None = None,
 ) -> AccountingReport:
     """Account, cap and lint.
@@ -53,7 +52,6 @@ def accounting_report(
         records: Training records; None where they are unknown.
         model: What a walk over the model found.
         observed: What the simulation really did.
-        practice: What people say about the code.
         effort: How hard to try.
     """
     federation, privacy = settings.federation, settings.privacy
@@ -61,7 +59,7 @@ def accounting_report(
     profile = loss_profile(spec, effort) if spec and epsilon and math.isfinite(epsilon.upper) else None
     if epsilon is not None and profile is not None:
         epsilon = epsilon.model_copy(update={"mu_gdp": gdp_mu(profile)})
-    found = lint(Evidence(federation, privacy, spec, epsilon, records, model, observed, practice or Practice()))
+    found = lint(Evidence(federation, privacy, spec, epsilon, records, model, observed))
     return AccountingReport(
         epsilon=epsilon,
         reason=reason,

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from auditor.accounting.account import account
-from auditor.accounting.evidence import Evidence, ModelTraits, ObservedMechanism, Practice
+from auditor.accounting.evidence import Evidence, ModelTraits, ObservedMechanism
 from auditor.accounting.from_settings import spec_from_settings
 from auditor.accounting.lints import RULES, lint
 from auditor.accounting.spec import Refused
+from auditor.config.settings import PracticeSettings
 from auditor.core.privacy import LintSeverity
 from tests.accounting.specs import OWN, federation, privacy
 
-CLEAN_PRACTICE = Practice(
+CLEAN_PRACTICE = PracticeSettings(
     clipping_per="unit",
     divisor="constant",
     tuned_on_private=False,
@@ -38,17 +39,18 @@ def evidence(
     observed: ObservedMechanism | None = None,
     **practice: Any,
 ) -> Evidence:
-    settings, declared = federation(**(fed or {})), privacy(**(priv or {}))
+    settings = federation(**(fed or {}))
+    said = PracticeSettings(**{**CLEAN_PRACTICE.__dict__, **practice})
+    declared = privacy(**(priv or {}), practice=said)
     spec = epsilon = None
     try:
         spec = spec_from_settings(settings, declared, records=records)
         epsilon = account(spec, OWN)
     except Refused:
         pass
-    said = Practice(**{**CLEAN_PRACTICE.__dict__, **practice})
     traits = model or ModelTraits()
     seen = observed or ObservedMechanism()
-    return Evidence(settings, declared, spec, epsilon, records, traits, seen, said)
+    return Evidence(settings, declared, spec, epsilon, records, traits, seen)
 
 
 def fixed(count: int = 10) -> dict[str, Any]:
@@ -168,3 +170,9 @@ def test_claim_rounded_down() -> None:
     epsilon = account(spec_from_settings(federation(), privacy(), records=4000), OWN).lower
     claimed = int(epsilon * 10) / 10
     assert "DP20" in {entry.id for entry in lint(evidence(priv={"claimed_epsilon": claimed})).lints}
+
+
+def test_answers_about_a_mechanism_are_left_aside_where_there_is_none() -> None:
+    bare = dict.fromkeys(("protects", "adjacency", "noise_multiplier", "clipping", "sampling", "delta"))
+    found = lint(evidence(priv={"mechanism": "none", **bare}, divisor="actual_batch", claims_anonymous=True))
+    assert [entry.id for entry in found.lints] == ["DP20"]
