@@ -24,6 +24,8 @@ class ClientUpdate:
         privatisation: What the mechanism did to it.
         buffers_after: BatchNorm statistics after local training; None unless granted.
         labels: Labels of the batch; None unless granted.
+        shown: Where only a part of the coordinates is seen: boolean tensors by parameter name, True = seen. The
+            others hold zeros in ``update``. None = all coordinates of ``update``.
     """
 
     round: int
@@ -35,6 +37,7 @@ class ClientUpdate:
     privatisation: Privatisation = Privatisation()
     buffers_after: State | None = None
     labels: Tensor | None = None
+    shown: State | None = None
 
 
 @dataclass(frozen=True)
@@ -144,15 +147,41 @@ class RoundView:
 
 
 @dataclass(frozen=True)
+class Projections:
+    """What is kept of rounds whose updates are too many to keep: figures taken about each candidate as they went by.
+
+    A cosine is that of a candidate's descent direction, at the state that the round began with, and an update.
+
+    Attributes:
+        senders: Clients whose own updates were seen, in order; empty under secure aggregation.
+        cosines: With each client's update, ``(rounds, senders, candidates)``; NaN where a client did not take part.
+        losses: Loss under each client's model after its local training; shape and NaN as above.
+        aggregate_cosines: With the aggregate, ``(rounds, candidates)``.
+        received: Loss under the model that the round began with, ``(rounds, candidates)``.
+        settled: Loss under that model moved by the aggregate, ``(rounds, candidates)``.
+    """
+
+    senders: tuple[int, ...]
+    cosines: Tensor
+    losses: Tensor
+    aggregate_cosines: Tensor
+    received: Tensor
+    settled: Tensor
+
+
+@dataclass(frozen=True)
 class Rounds:
     """A log of rounds, and the records that its keeper asks about.
 
     Attributes:
-        rounds: In order.
+        rounds: In order. With :attr:`projections`, they hold number and cohort and no tensors.
         candidates: The records in question; which of them the client holds is not said.
         client: The client they are asked about; None = any client.
         local: The clients' recipe.
         privatisation: What the mechanism did to each update (or to the aggregate, under secure aggregation).
+        asked: For each candidate the client that it is asked about, ``(candidates,)`` int64, in place of
+            :attr:`client`: many questions about one log.
+        projections: In place of updates and states.
     """
 
     rounds: tuple[RoundView, ...]
@@ -160,11 +189,75 @@ class Rounds:
     client: int | None
     local: LocalTraining
     privatisation: Privatisation = Privatisation()
+    asked: Tensor | None = None
+    projections: Projections | None = None
 
     @property
     def clients(self) -> tuple[int, ...]:
         """Numbers of all clients that ever took part, in order."""
         return tuple(sorted({client for view in self.rounds for client in view.cohort}))
 
+    @property
+    def senders(self) -> tuple[int, ...]:
+        """Numbers of the clients whose own updates were seen, in order; empty under secure aggregation."""
+        if self.projections is not None:
+            return self.projections.senders
+        return tuple(sorted({client for view in self.rounds for client in view.updates}))
 
-Observation = ClientUpdate | Aggregate | Weights | Checkpoints | Queries | LabelOracle | MaskedRecords | Rounds
+
+@dataclass(frozen=True)
+class SummedRounds:
+    """The sums of several rounds under secure aggregation, and the clients whose records are asked for.
+
+    Attributes:
+        rounds: In order; each with its aggregate and cohort, without single updates.
+        asked: Numbers of the clients whose records are asked for.
+        shares: How much each client counts in a mean, relative to the others (the protocol's weights).
+        records: How many records stand behind the updates of each client.
+        kind: ``gradient`` or ``difference``.
+        local: The clients' recipe.
+        privatisation: What the mechanism did to each aggregate.
+    """
+
+    rounds: tuple[RoundView, ...]
+    asked: tuple[int, ...]
+    shares: Mapping[int, float]
+    records: Mapping[int, int]
+    kind: str
+    local: LocalTraining
+    privatisation: Privatisation = Privatisation()
+
+
+@dataclass(frozen=True)
+class StolenCheckpoint:
+    """What a client stored after its local training, and the model that the server sent before it.
+
+    Attributes:
+        before: The model that was sent; None where it is not known.
+        after: The stored weights and buffers.
+        momentum: The optimiser's stored first moments by parameter name; None where they were not stored.
+        records: How many records the client trained on.
+        local: The client's recipe.
+        privatisation: What the client did to its gradients before it used them.
+    """
+
+    before: State | None
+    after: State
+    momentum: State | None
+    records: int
+    local: LocalTraining
+    privatisation: Privatisation = Privatisation()
+
+
+Observation = (
+    ClientUpdate
+    | Aggregate
+    | Weights
+    | Checkpoints
+    | Queries
+    | LabelOracle
+    | MaskedRecords
+    | Rounds
+    | SummedRounds
+    | StolenCheckpoint
+)

@@ -1,4 +1,4 @@
-"""A malicious server worsens its model on the records it asks about, and sees which a client repairs."""
+"""A malicious server or client worsens the model on the records it asks about, and sees which are repaired."""
 
 from typing import Annotated, ClassVar
 
@@ -6,8 +6,14 @@ import torch
 from pydantic import Field
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
-from auditor.attacks.membership.traces import add, asked_client
-from auditor.core.errors import AttackFailed
+from auditor.attacks.membership.traces import (
+    about,
+    asked_clients,
+    local_losses,
+    over_rounds,
+    received_losses,
+    settled_losses,
+)
 from auditor.core.grants import Grant
 from auditor.core.shape import TargetShape
 from auditor.learning.functional import FunctionalModel
@@ -21,24 +27,31 @@ class GradientAscent:
     """Gradient ascent on the candidates before each round; local training repairs members only.
 
     Nasr, Shokri and Houmansadr, 2019, arXiv:1812.00910, section IV-B, with the repair itself as the score in place of a
-    learned attack model. On small federations the same score without ascent (``membership/loss-series``) is stronger;
+    learned attack model. A server sends the worsened model itself and reads what each client makes of it; a client
+    moves the model there by its own update and reads what the others make of it, so it learns whether any of them
+    holds the record. On small federations the same score without ascent (``membership/loss-series``) is stronger;
     the attack is here because catalogues name it, and because it works where honest training has converged.
     """
 
     name: ClassVar[str] = "membership/gradient-ascent"
     title: ClassVar[str] = "Membership by what a client repairs in a worsened model"
     paper: ClassVar[str] = "Nasr et al., 2019, arXiv:1812.00910, section IV-B"
-    needs: ClassVar[Needs] = Needs(frozenset({Grant.CLIENT_UPDATE, Grant.ALTERS_MODEL, Grant.JOINS_MANY_ROUNDS}))
-    revision: ClassVar[int] = 1
+    needs: ClassVar[Needs] = Needs(
+        frozenset({Grant.JOINS_MANY_ROUNDS}), one_of=frozenset({Grant.ALTERS_MODEL, Grant.ALTERS_UPDATE})
+    )
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (Rounds,)
     attack_class: ClassVar[str] = "membership"
 
     class Params(AttackParams):
-        """How far the model is worsened."""
+        """How far, and how often, the model is worsened."""
 
         rate: Annotated[float, Field(gt=0)] = Field(
             0.01,
             description="Length of the ascent step relative to the weights; longer ones are not repaired in a round.",
+        )
+        rounds: Annotated[int, Field(ge=1)] = Field(
+            3, description="Worsened rounds, at the end of the training; each one costs the model and may be noticed."
         )
 
     def __init__(self, params: AttackParams) -> None:
@@ -53,8 +66,12 @@ class GradientAscent:
         """One gradient over all candidates a round, and a query before and after."""
         return Cost(gradient_evaluations=1, queries=2)
 
+    def worsened_rounds(self) -> int:
+        """In how many rounds the model is worsened."""
+        return self.params.rounds
+
     def altered(self, state: State, candidates: Records, model: FunctionalModel) -> dict[str, torch.Tensor]:
-        """What the server sends in place of ``state``: moved up the candidates' mean loss."""
+        """The model wanted in place of ``state``: moved up the candidates' mean loss."""
         gradient = model.gradient(state, candidates)
         size = torch.stack([state[name].norm() for name in gradient]).norm()
         slope = torch.stack([part.norm() for part in gradient.values()]).norm().clamp_min(1e-12)
@@ -62,22 +79,19 @@ class GradientAscent:
         return {name: tensor + step * gradient[name] if name in gradient else tensor for name, tensor in state.items()}
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
-        """Mean fall of each candidate's loss over the client's local training, ``(candidates,)``.
+        """Mean fall of each candidate's loss over a client's part in worsened rounds, ``(candidates,)``.
 
-        The log's ``before`` must be what :meth:`altered` made.
+        From sums, minus the loss that is left: the fall then says how far the step had moved a record, not whose
+        record was repaired. The log's ``before`` must be what :meth:`altered` made.
         """
         assert isinstance(seen, Rounds)
-        client = asked_client(seen)
-        model = FunctionalModel(known.model, device=context.device, batch_norm="eval")
-        candidates = seen.candidates.to(context.device)
-        falls = []
-        for view in seen.rounds:
-            if client not in view.updates:
-                continue
-            with torch.no_grad():
-                before = model.losses(view.before, candidates)
-                after = model.losses(add(view.before, view.updates[client]), candidates)
-            falls.append((before - after).cpu().double())
-        if not falls:
-            raise AttackFailed(f"the log holds no update of client {client} (secure aggregation)")
-        return MembershipScores(torch.stack(falls).mean(dim=0), notes=(f"{len(falls)} worsened rounds",))
+        if seen.senders:
+            clients = asked_clients(seen)
+            after = local_losses(seen, known.model, context).asked(clients)
+            before = received_losses(seen, known.model, context)
+            both = min(len(before), len(after))  # fewer where time ran out
+            figures, note = before[:both] - after[:both], f"{about(clients, both)}, all worsened"
+        else:
+            figures = -settled_losses(seen, known.model, context)
+            note = f"{len(figures)} worsened rounds; scores say whether any client holds the record"
+        return MembershipScores(over_rounds(figures), notes=(note,))

@@ -1,5 +1,6 @@
 """A hidden attribute of a known record, from the model's answers on each value it may have."""
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -35,15 +36,22 @@ class AttributeInference:
     title: ClassVar[str] = "A hidden attribute of a known record"
     paper: ClassVar[str] = "Yeom et al., 2018, arXiv:1709.01604, section 5"
     needs: ClassVar[Needs] = Needs(
-        frozenset({Grant.MODEL_QUERIES, Grant.POPULATION_DATA}), modalities=frozenset({Modality.TABULAR})
+        frozenset({Grant.MODEL_QUERIES, Grant.POPULATION_DATA}),
+        modalities=frozenset({Modality.TABULAR}),
+        traits={"categorical_column": "asks for a categorical column; the table has none"},
     )
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (MaskedRecords,)
     attack_class: ClassVar[str] = "attribute"
 
     class Params(AttackParams):
-        """How much the model's answer counts against the prior."""
+        """Which column, and how much the model's answer counts against the prior."""
 
+        column: str | None = Field(
+            None,
+            description="Name of the categorical column that is asked about; None = the one whose commonest value is "
+            "rarest among population records, where imputation leaves most to be learned.",
+        )
         weight: Annotated[float, Field(ge=0)] = Field(
             1.0, description="1 = Bayes' rule for a model whose loss is a negative log-likelihood; 0 = prior alone."
         )
@@ -53,12 +61,31 @@ class AttributeInference:
         self.params = params
 
     def unmet(self, shape: TargetShape) -> list[str]:
-        """The column is checked on the observation."""
+        """The column is checked when it is asked for."""
         return []
 
     def cost(self, shape: TargetShape) -> Cost:
         """One query for each value; two stand for the least there can be."""
         return Cost(queries=2)
+
+    def asked_column(self, columns: Sequence[Column], population: Records) -> Column:
+        """The column of the parameters, or the one that is hardest to guess.
+
+        Raises:
+            AttackFailed: where there is none of that name, or none that is categorical.
+        """
+        known = {column.name: column for column in columns if column.kind == "categorical"}
+        if self.params.column is not None:
+            if self.params.column not in known:
+                raise AttackFailed(f"there is no categorical column '{self.params.column}'; there are {sorted(known)}")
+            return known[self.params.column]
+        if not known:
+            raise AttackFailed("the table has no categorical column")
+
+        def commonest(column: Column) -> int:
+            return int(slots(population.inputs, column).bincount().max())
+
+        return min(known.values(), key=commonest)
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> Attributions:
         """Log-posterior of each value, ``(candidates, values)``."""
@@ -75,7 +102,8 @@ class AttributeInference:
             with torch.no_grad():
                 losses = model.losses(state, with_value(candidates, seen.column, value))
             answers.append(-losses.double().cpu())
-        return Attributions(prior.scores + self.params.weight * torch.stack(answers, dim=1), prior.choices)
+        scores = prior.scores + self.params.weight * torch.stack(answers, dim=1)
+        return Attributions(scores, prior.choices, notes=(f"asked for column '{seen.column.name}'",))
 
 
 def imputed(population: Records, candidates: Records, column: Column, *, with_label: bool, seed: int) -> Attributions:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
-from auditor.attacks.membership.traces import alignments, asked_client
+from auditor.attacks.membership.traces import alignments, asked_clients
 from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
 from auditor.core.shape import TargetShape
@@ -25,8 +25,14 @@ class CohortUnmixing:
     name: ClassVar[str] = "membership/cohort-unmixing"
     title: ClassVar[str] = "Membership from sums over changing cohorts"
     paper: ClassVar[str] = "Kerkouche et al., 2023, PROLIN, arXiv:2303.03908"
-    needs: ClassVar[Needs] = Needs(frozenset({Grant.AGGREGATE_UPDATE, Grant.ALL_ROUNDS}))
-    revision: ClassVar[int] = 1
+    needs: ClassVar[Needs] = Needs(
+        frozenset({Grant.AGGREGATE_UPDATE, Grant.ALL_ROUNDS}),
+        traits={
+            "changing_cohorts": "needs cohorts that change over at least as many rounds as there are clients; "
+            "see federation.participation"
+        },
+    )
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (Rounds,)
     attack_class: ClassVar[str] = "membership"
 
@@ -47,9 +53,10 @@ class CohortUnmixing:
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
         """The client's coefficient in a candidate's cosine with the aggregates."""
         assert isinstance(seen, Rounds)
-        client = asked_client(seen)
-        part, place = participation(seen), seen.clients.index(client)
-        _check(part, place, client)
+        clients = asked_clients(seen)
+        part = participation(seen)
+        places = torch.tensor([seen.clients.index(client) for client in clients.tolist()])
+        _check(part, places, seen.clients)
         cosines = alignments(seen, known.model, context, aggregate=True).values[:, 0]
         part = part[: len(cosines)]  # fewer where time ran out
         # Standardised within a round: the aggregate's own size then says nothing about a candidate.
@@ -57,7 +64,7 @@ class CohortUnmixing:
         scaled = centred / cosines.std(dim=1, keepdim=True).clamp_min(1e-12)
         shares = torch.linalg.lstsq(part, scaled, driver="gelsd").solution
         note = f"{len(part)} rounds, cohorts of {int(part[:, :-1].sum(dim=1).mean().round())} of {len(seen.clients)}"
-        return MembershipScores(shares[place], notes=(note,))
+        return MembershipScores(shares.gather(0, places.unsqueeze(0)).squeeze(0), notes=(note,))
 
 
 def participation(seen: Rounds) -> Tensor:
@@ -66,20 +73,21 @@ def participation(seen: Rounds) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def _check(part: Tensor, place: int, client: int) -> None:
-    """Can the client's column be told from the others?
+def _check(part: Tensor, places: Tensor, clients: tuple[int, ...]) -> None:
+    """Can the columns of the asked clients be told from the others?
 
     The intercept stays out: with cohorts of one size it is a sum of the clients' columns, and least squares of
     smallest norm still orders candidates.
 
     Raises:
-        AttackFailed: where it took part in every round or always together with the same others.
+        AttackFailed: where one took part in every round or always together with the same others.
     """
-    clients = part[:, :-1]
-    rest = torch.cat([clients[:, :place], clients[:, place + 1 :]], dim=1)
-    tied = int(torch.linalg.matrix_rank(clients)) == int(torch.linalg.matrix_rank(rest))
-    if tied or bool(clients[:, place].all()):
-        raise AttackFailed(
-            f"the cohorts of {len(part)} rounds do not single out client {client}; they must change, over at least "
-            f"{clients.shape[1]} rounds"
-        )
+    columns = part[:, :-1]
+    rank = int(torch.linalg.matrix_rank(columns))
+    for place in places.unique().tolist():  # type: ignore[no-untyped-call]
+        rest = torch.cat([columns[:, :place], columns[:, place + 1 :]], dim=1)
+        if rank == int(torch.linalg.matrix_rank(rest)) or bool(columns[:, place].all()):
+            raise AttackFailed(
+                f"the cohorts of {len(part)} rounds do not single out client {clients[place]}; they must change, over "
+                f"at least {columns.shape[1]} rounds"
+            )

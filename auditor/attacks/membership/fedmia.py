@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.special import ndtr
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
-from auditor.attacks.membership.traces import Trace, alignments, asked_client, local_losses
+from auditor.attacks.membership.traces import Trace, about, alignments, asked_clients, local_losses, over_rounds
 from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
 from auditor.core.shape import TargetShape
@@ -31,7 +31,7 @@ class FedMia:
     title: ClassVar[str] = "Membership in one client's data against all other clients (FedMIA)"
     paper: ClassVar[str] = "Zhu et al., 2025, arXiv:2402.06289"
     needs: ClassVar[Needs] = Needs(frozenset({Grant.CLIENT_UPDATE, Grant.ALL_ROUNDS}))
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (Rounds,)
     attack_class: ClassVar[str] = "membership"
 
@@ -45,8 +45,10 @@ class FedMia:
         self.params = params
 
     def unmet(self, shape: TargetShape) -> list[str]:
-        """Nothing beyond the grants; the number of clients is checked on the log."""
-        return []
+        """Other clients to compare with."""
+        if shape.aggregated_clients > LEAST_OTHERS:
+            return []
+        return [f"needs {LEAST_OTHERS + 1} clients in a round; the federation has {shape.aggregated_clients}"]
 
     def cost(self, shape: TargetShape) -> Cost:
         """A gradient (or a query) of each candidate in each round."""
@@ -57,29 +59,35 @@ class FedMia:
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
         """Mean over rounds of the Gaussian probability below the client's figure."""
         assert isinstance(seen, Rounds)
-        client = asked_client(seen)
+        clients = asked_clients(seen)
         if self.params.signal == "gradient":
             trace = alignments(seen, known.model, context)
         else:
             losses = local_losses(seen, known.model, context)
             trace = Trace(-losses.values, losses.senders)
-        return _compared(trace, client)
+        return _compared(trace, clients)
 
 
-def _compared(trace: Trace, client: int) -> MembershipScores:
-    place = trace.senders.index(client)
-    own, others = trace.values[:, place], _without(trace.values, place)
-    counts = (~others.isnan()).sum(dim=1)
-    usable = (counts[:, 0] >= LEAST_OTHERS) & ~own[:, 0].isnan()
-    if not bool(usable.any()):
+def _compared(trace: Trace, clients: Tensor) -> MembershipScores:
+    places = torch.tensor([trace.senders.index(client) for client in clients.tolist()])
+    rows = [_probability(figures, places) for figures in trace.values]
+    if all(bool(row.isnan().all()) for row in rows):
         raise AttackFailed(f"no round holds updates of the client and of at least {LEAST_OTHERS} other clients")
-    own, others, counts = own[usable], others[usable], counts[usable]
-    mean = others.nanmean(dim=1)
-    variance = (others - mean.unsqueeze(1)).square().nansum(dim=1) / (counts - 1)
-    probability = ndtr((own - mean) / variance.sqrt().clamp_min(SMALLEST_DEVIATION))
-    note = f"{int(usable.sum())} rounds, {int(counts[:, 0].min())} or more other clients in each"
-    return MembershipScores(probability.mean(dim=0), notes=(note,))
+    usable = sum(not bool(row.isnan().all()) for row in rows)
+    note = f"{about(clients, usable)}; {LEAST_OTHERS} or more other clients in each"
+    return MembershipScores(over_rounds(torch.stack(rows)), notes=(note,))
 
 
-def _without(values: Tensor, place: int) -> Tensor:
-    return torch.cat([values[:, :place], values[:, place + 1 :]], dim=1)
+def _probability(figures: Tensor, places: Tensor) -> Tensor:
+    """Gaussian probability below the asked client's figure; NaN where it or too many others took no part.
+
+    Args:
+        figures: Of one round, ``(senders, candidates)``.
+        places: The asked sender of each candidate.
+    """
+    own = figures.gather(0, places.unsqueeze(0)).squeeze(0)
+    others = (~figures.isnan()).sum(dim=0) - 1
+    mean = (figures.nansum(dim=0) - own) / others
+    squares = (figures - mean).square().nansum(dim=0) - (own - mean).square()
+    deviation = (squares / (others - 1)).clamp_min(0).sqrt().clamp_min(SMALLEST_DEVIATION)
+    return torch.where(others >= LEAST_OTHERS, ndtr((own - mean) / deviation), torch.nan)

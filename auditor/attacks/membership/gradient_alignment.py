@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
-from auditor.attacks.membership.traces import alignments, asked_client
+from auditor.attacks.membership.traces import about, alignments, asked_clients, over_rounds
 from auditor.core.grants import Grant
 from auditor.core.shape import TargetShape
 from auditor.observations.released import Observation, Rounds
@@ -16,14 +16,17 @@ class GradientAlignment:
     """A client's update points where the gradients of its records point.
 
     Li et al., 2022, arXiv:2111.00430, the cosine attack, per round; averaged over rounds it is the strongest
-    simple attack of a server that keeps its log ("avg-cosine" in Zhu et al., 2025, arXiv:2402.06289).
+    simple attack of a server that keeps its log ("avg-cosine" in Zhu et al., 2025, arXiv:2402.06289). Where only sums
+    are seen, it asks whether any client holds the record.
     """
 
     name: ClassVar[str] = "membership/gradient-alignment"
     title: ClassVar[str] = "Membership by the direction of a client's updates"
     paper: ClassVar[str] = "Li et al., 2022, arXiv:2111.00430, cosine attack"
-    needs: ClassVar[Needs] = Needs(frozenset({Grant.CLIENT_UPDATE, Grant.ALL_ROUNDS}))
-    revision: ClassVar[int] = 1
+    needs: ClassVar[Needs] = Needs(
+        frozenset({Grant.ALL_ROUNDS}), one_of=frozenset({Grant.CLIENT_UPDATE, Grant.AGGREGATE_UPDATE})
+    )
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (Rounds,)
     attack_class: ClassVar[str] = "membership"
 
@@ -47,9 +50,13 @@ class GradientAlignment:
         return Cost(gradient_evaluations=shape.members + shape.nonmembers)
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
-        """Mean cosine between a candidate's descent direction and the client's updates."""
+        """Mean cosine between a candidate's descent direction and the client's updates (or the sums)."""
         assert isinstance(seen, Rounds)
-        client = asked_client(seen)
-        cosines = alignments(seen, known.model, context).of(client)
-        scores = cosines[-1] if self.params.rounds == "last" else cosines.mean(dim=0)
-        return MembershipScores(scores, notes=(f"{len(cosines)} updates of the client",))
+        if not seen.senders:
+            cosines = alignments(seen, known.model, context, aggregate=True).values[:, 0]
+            note = f"{len(cosines)} sums; scores say whether any client holds the record"
+        else:
+            clients = asked_clients(seen)
+            cosines = alignments(seen, known.model, context).asked(clients)
+            note = about(clients, len(cosines))
+        return MembershipScores(over_rounds(cosines, rounds=self.params.rounds), notes=(note,))

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
-from auditor.attacks.membership.traces import asked_client, local_losses, received_losses
+from auditor.attacks.membership.traces import about, asked_clients, local_losses, over_rounds, received_losses
 from auditor.core.grants import Grant
 from auditor.core.shape import TargetShape
 from auditor.observations.released import Observation, Rounds
@@ -23,7 +23,7 @@ class LossSeries:
     title: ClassVar[str] = "Membership by the loss of a client's models over rounds"
     paper: ClassVar[str] = "Gu et al., 2022, CS-MIA, Information Sciences 610"
     needs: ClassVar[Needs] = Needs(frozenset({Grant.CLIENT_UPDATE, Grant.ALL_ROUNDS}))
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (Rounds,)
     attack_class: ClassVar[str] = "membership"
 
@@ -51,10 +51,10 @@ class LossSeries:
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
         """Mean fall of the loss over the client's rounds (or minus the mean loss)."""
         assert isinstance(seen, Rounds)
-        client = asked_client(seen)
-        losses = local_losses(seen, known.model, context).of(client)
-        scores = -losses.mean(dim=0)
+        clients = asked_clients(seen)
+        figures = -local_losses(seen, known.model, context).asked(clients)
         if self.params.against == "received":
-            views = [view for view in seen.rounds if client in view.updates][: len(losses)]
-            scores = scores + received_losses(views, seen.candidates, known.model, context).mean(dim=0)
-        return MembershipScores(scores, notes=(f"{len(losses)} updates of the client",))
+            received = received_losses(seen, known.model, context)
+            both = min(len(figures), len(received))  # fewer where time ran out
+            figures = figures[:both] + received[:both]
+        return MembershipScores(over_rounds(figures), notes=(about(clients, len(figures)),))

@@ -1,7 +1,8 @@
 """What a log of rounds says about each candidate: gradient directions and losses, for every client and round."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from auditor.observations.released import Rounds, RoundView
 MEMORY = 64 * 2**20
 """Numbers held at once for the gradients of single records."""
 SMALLEST_NORM = 1e-12
+BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,25 @@ class Trace:
         mine = self.values[:, self.senders.index(client)]
         return mine[~mine[:, :1].isnan().squeeze(1)]
 
+    def asked(self, clients: Tensor) -> Tensor:
+        """The figure of the client that each candidate is asked about, ``(rounds, candidates)``."""
+        places = torch.tensor([self.senders.index(client) for client in clients.tolist()])
+        return self.values.gather(1, places.expand(len(self.values), 1, -1)).squeeze(1)
+
+
+def over_rounds(figures: Tensor, *, rounds: Literal["all", "last"] = "all") -> Tensor:
+    """Mean (or last) of the figures that there are, ``(rounds, candidates)`` -> ``(candidates,)``.
+
+    Where time ran out before a client took part, its candidates get the mean of the others: no evidence either way.
+    """
+    if rounds == "last":
+        known = ~figures.isnan()
+        latest = (known * torch.arange(1, len(figures) + 1).unsqueeze(1)).argmax(dim=0)
+        found = figures.gather(0, latest.unsqueeze(0)).squeeze(0)
+    else:
+        found = figures.nanmean(dim=0)
+    return torch.where(found.isnan(), found.nanmean(), found)
+
 
 def alignments(seen: Rounds, model: SharedModel, context: RunContext, *, aggregate: bool = False) -> Trace:
     """Cosine of each candidate's descent direction with each update, at the state that the round began with.
@@ -48,14 +69,16 @@ def alignments(seen: Rounds, model: SharedModel, context: RunContext, *, aggrega
     Raises:
         AttackFailed: where the log holds no update of a single client.
     """
-    functional = FunctionalModel(model, device=context.device, batch_norm="eval")
     senders = () if aggregate else _senders(seen)
-    candidates = seen.candidates.to(context.device)
-    rows = []
-    for view in _in_time(seen, context):
+    if seen.projections is not None:
+        kept = seen.projections
+        return Trace(kept.aggregate_cosines.double().unsqueeze(1) if aggregate else kept.cosines.double(), senders)
+
+    def row(model: FunctionalModel, view: RoundView, candidates: Records) -> Tensor:
         sent = [view.aggregate] if aggregate else [view.updates.get(client) for client in senders]
-        rows.append(_cosines(functional, view, sent, candidates))
-    return Trace(torch.stack(rows), senders)
+        return cosines(model, view.before, sent, candidates)
+
+    return Trace(_each_round(seen, model, context, row), senders)
 
 
 def local_losses(seen: Rounds, model: SharedModel, context: RunContext) -> Trace:
@@ -64,25 +87,57 @@ def local_losses(seen: Rounds, model: SharedModel, context: RunContext) -> Trace
     Raises:
         AttackFailed: where the log holds no update of a single client.
     """
-    functional = FunctionalModel(model, device=context.device, batch_norm="eval")
     senders = _senders(seen)
-    candidates = seen.candidates.to(context.device)
-    rows = []
-    for view in _in_time(seen, context):
-        row = torch.full((len(senders), len(candidates)), torch.nan, dtype=torch.float64)
+    if seen.projections is not None:
+        return Trace(seen.projections.losses.double(), senders)
+
+    def row(model: FunctionalModel, view: RoundView, candidates: Records) -> Tensor:
+        found = torch.full((len(senders), len(candidates)), torch.nan, dtype=torch.float64)
         for place, client in enumerate(senders):
             if client in view.updates:
-                after = add(view.before, view.updates[client])
-                row[place] = _losses(functional, after, candidates).cpu().double()
-        rows.append(row)
-    return Trace(torch.stack(rows), senders)
+                found[place] = losses(model, add(view.before, view.updates[client]), candidates)
+        return found
+
+    return Trace(_each_round(seen, model, context, row), senders)
 
 
-def received_losses(views: Sequence[RoundView], candidates: Records, model: SharedModel, context: RunContext) -> Tensor:
+def received_losses(seen: Rounds, model: SharedModel, context: RunContext) -> Tensor:
     """Loss of each candidate under the model that each round began with, ``(rounds, candidates)``."""
-    functional = FunctionalModel(model, device=context.device, batch_norm="eval")
-    here = candidates.to(context.device)
-    return torch.stack([_losses(functional, view.before, here).cpu().double() for view in views])
+    if seen.projections is not None:
+        return seen.projections.received.double()
+    return _each_round(seen, model, context, lambda model, view, asked: losses(model, view.before, asked))
+
+
+def settled_losses(seen: Rounds, model: SharedModel, context: RunContext) -> Tensor:
+    """The same under that model moved by the round's aggregate."""
+    if seen.projections is not None:
+        return seen.projections.settled.double()
+    return _each_round(
+        seen, model, context, lambda model, view, asked: losses(model, add(view.before, view.aggregate), asked)
+    )
+
+
+def asked_clients(seen: Rounds) -> Tensor:
+    """The client that each candidate is asked about, ``(candidates,)``.
+
+    Raises:
+        AttackFailed: if the log names none, or one that took part in none of its rounds.
+    """
+    if seen.asked is not None:
+        clients = seen.asked.cpu()
+    elif seen.client is not None:
+        clients = torch.full((len(seen.candidates),), seen.client)
+    else:
+        raise AttackFailed("this attack asks about one client; the observation names none")
+    if absent := set(clients.unique().tolist()) - set(seen.clients):  # type: ignore[no-untyped-call]
+        raise AttackFailed(f"client {min(absent)} took part in none of the {len(seen.rounds)} rounds")
+    return clients
+
+
+def about(clients: Tensor, rounds: int) -> str:
+    """Whom the candidates were asked about, as a note."""
+    number = len(clients.unique())  # type: ignore[no-untyped-call]
+    return f"{rounds} rounds; each record asked about one of {number} clients" if number > 1 else f"{rounds} rounds"
 
 
 def add(state: State, update: State) -> dict[str, Tensor]:
@@ -90,24 +145,47 @@ def add(state: State, update: State) -> dict[str, Tensor]:
     return {name: tensor + update[name] if name in update else tensor for name, tensor in state.items()}
 
 
-def asked_client(seen: Rounds) -> int:
-    """The client that the candidates are asked about.
+def cosines(model: FunctionalModel, before: State, sent: Sequence[State | None], candidates: Records) -> Tensor:
+    """Cosine of each candidate's descent direction with each update, ``(updates, candidates)``; NaN for None."""
+    found = torch.full((len(sent), len(candidates)), torch.nan, dtype=torch.float64)
+    present = {i: update for i, update in enumerate(sent) if update is not None}
+    names = [name for name in model.trainable if present and name in next(iter(present.values()))]
+    if not names:
+        return found
+    size = sum(before[name].numel() for name in names)
+    flat = torch.stack([torch.cat([update[name].flatten() for name in names]) for update in present.values()])
+    chunk = max(1, MEMORY // max(size, 1))
+    for start in range(0, len(candidates), chunk):
+        gradients = model.per_record_gradients(before, candidates[slice(start, start + chunk)])
+        rows = torch.cat([gradients[name].flatten(1) for name in names], dim=1)
+        # Updates are weights after minus before: descent, hence the sign.
+        cosine = -(flat @ rows.T) / (flat.norm(dim=1)[:, None] * rows.norm(dim=1)[None, :]).clamp_min(SMALLEST_NORM)
+        found[list(present), start : start + chunk] = cosine.cpu().double()
+    return found
 
-    Raises:
-        AttackFailed: if the log names none, or none of its rounds.
-    """
-    if seen.client is None:
-        raise AttackFailed("this attack asks about one client; the observation names none")
-    if seen.client not in seen.clients:
-        raise AttackFailed(f"client {seen.client} took part in none of the {len(seen.rounds)} rounds")
-    return seen.client
+
+def losses(model: FunctionalModel, state: State, records: Records) -> Tensor:
+    """Loss of each record, ``(records,)`` float64 on the CPU."""
+    with torch.no_grad():
+        parts = [model.losses(state, records[slice(i, i + BATCH)]) for i in range(0, len(records), BATCH)]
+    return torch.cat(parts).cpu().double()
 
 
 def _senders(seen: Rounds) -> tuple[int, ...]:
-    senders = tuple(sorted({client for view in seen.rounds for client in view.updates}))
-    if not senders:
+    if not seen.senders:
         raise AttackFailed("the log holds no update of a single client (secure aggregation)")
-    return senders
+    return seen.senders
+
+
+def _each_round(
+    seen: Rounds,
+    model: SharedModel,
+    context: RunContext,
+    row: Callable[[FunctionalModel, RoundView, Records], Tensor],
+) -> Tensor:
+    functional = FunctionalModel(model, device=context.device, batch_norm="eval")
+    candidates = seen.candidates.to(context.device)
+    return torch.stack([row(functional, view, candidates) for view in _in_time(seen, context)])
 
 
 def _in_time(seen: Rounds, context: RunContext) -> Iterator[RoundView]:
@@ -119,29 +197,3 @@ def _in_time(seen: Rounds, context: RunContext) -> Iterator[RoundView]:
             return
         context.progress(index / len(seen.rounds))
         yield view
-
-
-def _cosines(functional: FunctionalModel, view: RoundView, sent: Sequence[State | None], candidates: Records) -> Tensor:
-    names = [name for name in functional.trainable if name in view.aggregate]
-    size = sum(view.before[name].numel() for name in names)
-    present = [i for i, update in enumerate(sent) if update is not None]
-    flat = torch.stack([_flat(update, names) for update in sent if update is not None])
-    found = torch.full((len(sent), len(candidates)), torch.nan, dtype=torch.float64)
-    chunk = max(1, MEMORY // max(size, 1))
-    for start in range(0, len(candidates), chunk):
-        part = candidates[slice(start, start + chunk)]
-        gradients = functional.per_record_gradients(view.before, part)
-        rows = torch.cat([gradients[name].flatten(1) for name in names], dim=1)
-        # Updates are weights after minus before: descent, hence the sign.
-        cosine = -(flat @ rows.T) / (flat.norm(dim=1)[:, None] * rows.norm(dim=1)[None, :]).clamp_min(SMALLEST_NORM)
-        found[present, start : start + chunk] = cosine.cpu().double()
-    return found
-
-
-def _flat(update: State, names: Sequence[str]) -> Tensor:
-    return torch.cat([update[name].flatten() for name in names])
-
-
-def _losses(functional: FunctionalModel, state: State, records: Records) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([functional.losses(state, records[slice(i, i + 512)]) for i in range(0, len(records), 512)])
