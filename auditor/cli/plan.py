@@ -40,7 +40,7 @@ def plan(
 
 def _text(made: "Plan") -> list[str]:
     lines = []
-    for scenario in made.scenarios:
+    for scenario in made.played:
         lines += [f"{scenario.name}: {scenario.title}"]
         lines += [
             f"  withheld: {grant.value}, because {why}"

@@ -80,6 +80,33 @@ class Organisation(Frozen):
     purpose: str = ""
 
 
+class SweepPoint(Frozen):
+    """Attacks on rounds that were played with one value of a setting."""
+
+    value: float
+    outcomes: tuple[Outcome, ...]
+
+
+class Sweep(Frozen):
+    """What if a setting were different. Never part of a verdict: these outcomes are in no other list.
+
+    Attributes:
+        scenario, title: The adversary, by name and in plain words.
+        declared: The value of the audit itself, one of the points; None where it has none.
+        mechanism: The mechanism that was played instead of the audit's; empty where it was the audit's own.
+        thresholds: The adversary's limits.
+        points: In rising order of the value.
+    """
+
+    setting: str
+    scenario: str
+    title: str
+    declared: float | None = None
+    mechanism: str = ""
+    thresholds: tuple[Threshold, ...]
+    points: tuple[SweepPoint, ...]
+
+
 class Results(Frozen):
     """One audit run."""
 
@@ -101,6 +128,7 @@ class Results(Frozen):
     catalogues: tuple[dict[str, str], ...] = ()
     limits: tuple[str, ...] = ()
     arrays: tuple[ArrayRef, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The JSON value of this run, with ``schema`` first."""

@@ -15,6 +15,7 @@ from auditor.core.results import Organisation, Results, RunInfo, ScenarioSummary
 from auditor.engine.limits import limits_of
 from auditor.engine.plan import Plan
 from auditor.engine.practice import traits_of
+from auditor.engine.sweeps import curves
 from auditor.policy.judge import judged
 from auditor.targets.target import Target
 
@@ -64,9 +65,11 @@ def assemble(
     """All of a run: measured, accounted, judged, and mapped to controls."""
     settings = document.settings
     finished = datetime.now(UTC)
+    done = outcomes
+    outcomes, sweeps = curves(document, plan.variants, done)
     results = Results(
         name=settings.audit.name,
-        run=_run_info(document, plan, outcomes, facts=facts, finished=finished),
+        run=_run_info(document, plan, done, facts=facts, finished=finished),
         organisation=_organisation(document),
         settings=settings.model_dump(mode="json"),
         positions=document.positions,
@@ -87,6 +90,7 @@ def assemble(
         controls=(),
         limits=limits_of(document, target, plan, outcomes),
         arrays=tuple({array.sha256: array for outcome in outcomes for array in outcome.arrays}.values()),
+        sweeps=sweeps,
     )
     return mapped(judged(results), settings.report.controls, today=finished.date())
 

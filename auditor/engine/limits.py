@@ -52,7 +52,7 @@ def _untested(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _left_out(plan: Plan) -> list[str]:
-    left = sorted(set(available()) - {planned.attack for planned in plan.attacks})
+    left = sorted(set(available()) - {planned.attack for planned in plan.attacks if not planned.what_if})
     if not left:
         return []
     return [f"Installed attacks that no chosen scenario includes were not planned: {', '.join(left)}."]

@@ -1,7 +1,7 @@
 """Every scenario, attack and model state as run, not applicable because, or not run because."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from auditor.attacks.base import Attack, AttackParams, Cost
@@ -9,12 +9,13 @@ from auditor.attacks.registry import AttackEntry, available
 from auditor.config.document import AuditDocument
 from auditor.config.load import load_scenario
 from auditor.config.scenario import Scenario
-from auditor.config.settings import BudgetSettings, FederationSettings
+from auditor.config.settings import BudgetSettings, FederationSettings, SweepSettings
 from auditor.core.grants import Grant
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.shape import ModelState, TargetShape
 from auditor.engine.probe import Speed
-from auditor.engine.selection import attack_parameters, chosen_attacks
+from auditor.engine.selection import attack_parameters, chosen_attacks, require_installed
+from auditor.engine.sweeps import MODEL_ATTACK, Variant, variants_of
 from auditor.observations.released import Aggregate, ClientUpdate, Queries, Weights
 from auditor.policy.protocol import protocol_digest
 from auditor.simulation.grants import EffectiveGrants, effective_grants
@@ -55,6 +56,7 @@ class PlannedAttack:
         seconds: Estimated, without the reference models, which attacks share; None where it does not run.
         cheap: Runs before the costly attacks.
         control: Says whether the attack works at all, nothing about the target.
+        what_if: Belongs to a sweep: says nothing about the audited settings.
     """
 
     scenario: str
@@ -68,6 +70,7 @@ class PlannedAttack:
     seconds: float | None = None
     cheap: bool = False
     control: bool = False
+    what_if: bool = False
 
     @property
     def key(self) -> str:
@@ -89,6 +92,7 @@ class Plan:
         parameters: Attack name to its parameters.
         reference_models: Trained once, shared by all attacks.
         reference_seconds, training_seconds: Estimated, for each model.
+        variants: The adversaries of the sweeps.
     """
 
     attacks: tuple[PlannedAttack, ...]
@@ -99,6 +103,12 @@ class Plan:
     reference_models: int
     reference_seconds: float
     training_seconds: float
+    variants: tuple[Variant, ...] = ()
+
+    @property
+    def played(self) -> tuple[Scenario, ...]:
+        """Every scenario that attacks, the ones of sweeps included."""
+        return (*self.scenarios, *(variant.scenario for variant in self.variants))
 
     @property
     def seconds(self) -> float:
@@ -147,10 +157,14 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
     if control.name not in grants and (controls := [r for r in plan(control, _to_control(rows, installed)) if r.runs]):
         scenarios = (*scenarios, control)
         rows += controls
+    for sweep in settings.sweeps:
+        require_installed(document, sweep.attacks, installed, setting="sweeps")
+    variants = variants_of(document)
+    what_if = [row for variant in variants for row in _what_if(plan, variant, settings.sweeps[variant.sweep], rows)]
     used = {row.attack: parameters[row.attack] for row in rows if row.attack in parameters}
     training = speed.training_seconds(settings.federation, shape=target.model.shape)
     return Plan(
-        attacks=tuple(rows),
+        attacks=(*rows, *what_if),
         scenarios=scenarios,
         grants=grants,
         parameters=parameters,
@@ -158,7 +172,27 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
         reference_models=max((row.references for row in rows if row.runs), default=0),
         reference_seconds=training,
         training_seconds=training if target.weights is None else 0.0,
+        variants=variants,
     )
+
+
+def _what_if(
+    plan: Callable[[Scenario, Sequence[str]], list[PlannedAttack]],
+    variant: Variant,
+    sweep: SweepSettings,
+    rows: Sequence[PlannedAttack],
+) -> list[PlannedAttack]:
+    """The attacks at one value of a sweep; what the audit itself does at its own value is not done again."""
+    done = {row.attack for row in rows if variant.declared and row.scenario == variant.base.name}
+    found = plan(variant.scenario, [name for name in dict.fromkeys(sweep.attacks) if name not in done])
+    return [
+        replace(row, what_if=True)
+        if not row.runs or row.view in _UPDATES
+        else PlannedAttack(
+            row.scenario, row.attack, None, OutcomeStatus.NOT_APPLICABLE, (MODEL_ATTACK,), what_if=True
+        )
+        for row in found
+    ]
 
 
 def _planner(

@@ -1,7 +1,7 @@
 """Which attacks belong to a scenario, and with which parameters."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,14 +24,25 @@ def chosen_attacks(document: AuditDocument, scenario: Scenario, installed: Mappi
         return list(dict.fromkeys(scenario.attacks))
     if wanted == "all":
         return sorted(set(installed) | set(scenario.attacks))
+    require_installed(document, wanted, installed, setting="attacks")
+    return list(dict.fromkeys(wanted))
+
+
+def require_installed(
+    document: AuditDocument, names: Iterable[str], installed: Mapping[str, AttackEntry], *, setting: str
+) -> None:
+    """Refuse names of attacks that do not exist.
+
+    Raises:
+        SettingsError: with every wrong name at once.
+    """
     problems = [
-        f"{document.where('attacks')}: attacks: there is no attack '{name}'{_suggestion(name, installed)}"
-        for name in wanted
+        f"{document.where(setting)}: {setting}: there is no attack '{name}'{_suggestion(name, installed)}"
+        for name in names
         if name not in installed
     ]
     if problems:
         raise SettingsError(problems)
-    return list(dict.fromkeys(wanted))
 
 
 def attack_parameters(document: AuditDocument, installed: Mapping[str, AttackEntry]) -> dict[str, AttackParams]:

@@ -85,7 +85,7 @@ class Session:
         after = [unit for unit in work.observations if "model" in unit.inputs]
         yield Stage("Audited model and updates", [work.train, *fresh], plan.training_seconds, _always)
         yield Stage("Updates and answers of the trained model", after, 0.0, _always)
-        rows = [row for row in plan.attacks if row.runs]
+        rows = [row for row in plan.attacks if row.runs and not row.what_if]
         cheap = [row for row in rows if row.cheap and not row.references]
         yield self._attacks("Quick attacks", [work.attacks[row.key] for row in cheap], _sum(r.seconds for r in cheap))
         yield self._references(plan, work)
@@ -94,6 +94,9 @@ class Session:
         yield self._attacks("Attacks with reference models", units, _sum(r.seconds for r in membership))
         costly = [row for row in rows if not row.cheap and not row.references]
         yield self._costly([work.attacks[row.key] for row in costly], _sum(r.seconds for r in costly))
+        what_if = [row for row in plan.attacks if row.runs and row.what_if]
+        units = [work.attacks[row.key] for row in what_if]
+        yield self._attacks("Attacks with other settings", units, _sum(r.seconds for r in what_if))
 
     def _references(self, plan: Plan, work: Work) -> Stage:
         """Where they do not all fit, they may use half of what is left; the other half is for the other attacks."""

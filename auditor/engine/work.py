@@ -147,7 +147,7 @@ class _Maker:
         return Shown(row.view, state, observer, tuple(sorted(self._plan.grants[row.scenario].granted)), own, by)
 
     def _scenario(self, name: str) -> Scenario:
-        return next(scenario for scenario in self._plan.scenarios if scenario.name == name)
+        return next(scenario for scenario in self._plan.played if scenario.name == name)
 
     def _played(self, name: str) -> dict[str, Any]:
         """The federation and mechanism behind an observation; ``name`` is empty for the user's own."""
