@@ -24,7 +24,7 @@ def declared_value(sweep: SweepSettings, settings: AuditSettings) -> float | Non
     value: Any = settings.model_dump()
     for part in sweep.setting.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    return value
+    return None if value is None else float(value)
 
 
 def varied(sweep: SweepSettings, scenario: Scenario, settings: AuditSettings, *, value: float) -> Scenario:
@@ -37,6 +37,7 @@ def varied(sweep: SweepSettings, scenario: Scenario, settings: AuditSettings, *,
     return scenario.model_copy(
         update={
             "name": f"{scenario.name}@{short_name(sweep.setting)}={value:g}",
+            "title": f"What if {sweep.setting} were {value:g}",
             "federation": federation.model_dump(),
             "privacy": privacy,
         }
