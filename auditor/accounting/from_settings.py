@@ -21,7 +21,7 @@ _EMPTY = OverrideSettings(reason="nothing is overridden")
 
 
 def spec_from_settings(
-    federation: FederationSettings, privacy: PrivacySettings, *, records: int | None = None
+    federation: FederationSettings, privacy: PrivacySettings, *, records: int | None = None, held: int | None = None
 ) -> PrivacySpec:
     """The specification that the settings describe.
 
@@ -29,6 +29,7 @@ def spec_from_settings(
         federation: How the federation runs.
         privacy: The declared mechanism; not ``none``.
         records: Training records, where they are known.
+        held: Records at the client in question; an equal share when left out. See `silos` for the one that counts.
 
     Raises:
         Refused: Something needed is not stated.
@@ -41,7 +42,7 @@ def spec_from_settings(
         raise Refused(f"privacy.{missing} is not stated.", remedy=f"State privacy.{missing}.")
     override = privacy.override or _EMPTY
     if privacy.mechanism == "dp_sgd":
-        spec = _per_record(federation, privacy, unit, adjacency, declared, records)
+        spec = _per_record(federation, privacy, unit, adjacency, declared, records, held)
     elif privacy.mechanism == "local":
         spec = _local(federation, privacy, unit, adjacency)
     else:
@@ -144,14 +145,12 @@ def _per_record(
     adjacency: Adjacency,
     declared: Sampler,
     records: int | None,
+    held: int | None,
 ) -> PrivacySpec:
-    """DP-SGD at each client: each silo composes its own steps, and the largest epsilon over silos is reported.
-
-    Silos hold different people, so their releases compose in parallel.
-    """
+    """DP-SGD at one client that holds ``held`` records; an equal share where that is not said."""
     override = privacy.override or _EMPTY
     total = override.records or records
-    held = max(1, total // federation.clients) if total else None
+    held = held or (max(1, total // federation.clients) if total else None)
     rate, steps = override.sampling_rate, override.steps
     per_round, seen = 1, 1.0
     if rate is None or steps is None:

@@ -1,14 +1,14 @@
 """Everything the report says about the declared privacy: epsilon, by round, caps, alternatives, misdeclarations."""
 
 import math
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from auditor.accounting.account import QUICK, Effort, account
 from auditor.accounting.caps import attack_caps, gdp_mu, loss_profile
 from auditor.accounting.evidence import Evidence, ModelTraits, ObservedMechanism
-from auditor.accounting.from_settings import spec_from_settings
 from auditor.accounting.lints import lint
+from auditor.accounting.silos import worst_silo
 from auditor.accounting.spec import Adjacency, PrivacySpec, Refused, Sampler
 from auditor.config.settings import FederationSettings, PrivacySettings
 from auditor.core.privacy import (
@@ -40,6 +40,7 @@ def accounting_report(
     *,
     positions: Mapping[str, str],
     records: int | None,
+    silos: Sequence[int] | None = None,
     model: ModelTraits | None = None,
     observed: ObservedMechanism | None = None,
     effort: Effort | None = None,
@@ -50,12 +51,13 @@ def accounting_report(
         settings: Anything with ``federation`` and ``privacy``.
         positions: Setting to its place in the file; put into the lints.
         records: Training records; None where they are unknown.
+        silos: Records at each client of the audited data; equal shares when left out.
         model: What a walk over the model found.
         observed: What the simulation really did.
         effort: How hard to try.
     """
     federation, privacy = settings.federation, settings.privacy
-    spec, epsilon, reason = _epsilon(federation, privacy, records, effort)
+    spec, epsilon, reason, held = _epsilon(settings, records, silos, effort)
     profile = loss_profile(spec, effort) if spec and epsilon and math.isfinite(epsilon.upper) else None
     if epsilon is not None and profile is not None:
         epsilon = epsilon.model_copy(update={"mu_gdp": gdp_mu(profile)})
@@ -69,20 +71,29 @@ def accounting_report(
         caps=attack_caps(profile) if profile else _no_caps(epsilon),
         lints=tuple(entry.model_copy(update={"setting": _where(entry.setting, positions)}) for entry in found.lints),
         lints_checked=found.checked,
-        spec=_flat(spec) if spec else {},
+        spec=_flat(spec) | {"records_in_silo": held} if spec else {},
+        silos=tuple(sorted(silos or ())),
     )
 
 
-def _epsilon(
-    federation: FederationSettings, privacy: PrivacySettings, records: int | None, effort: Effort | None
-) -> tuple[PrivacySpec | None, EpsilonEstimate | None, str]:
-    if privacy.mechanism == "none":
-        return None, _none(privacy), ""
+class _Answer(NamedTuple):
+    spec: PrivacySpec | None
+    epsilon: EpsilonEstimate | None
+    reason: str = ""
+    held: int | None = None
+
+
+def _epsilon(settings: Blocks, records: int | None, silos: Sequence[int] | None, effort: Effort | None) -> _Answer:
+    if settings.privacy.mechanism == "none":
+        return _Answer(None, _none(settings.privacy))
     try:
-        spec = spec_from_settings(federation, privacy, records=records)
-        return spec, account(spec, effort), ""
+        worst = worst_silo(settings.federation, settings.privacy, records=records, silos=silos)
+        epsilon = account(worst.spec, effort)
     except Refused as refusal:
-        return None, None, str(refusal)
+        return _Answer(None, None, str(refusal))
+    if worst.note:
+        epsilon = epsilon.model_copy(update={"assumptions": (*epsilon.assumptions, worst.note)})
+    return _Answer(worst.spec, epsilon, held=worst.held)
 
 
 def _none(privacy: PrivacySettings) -> EpsilonEstimate:

@@ -54,7 +54,7 @@ def _calibrate(document: "BlocksDocument", target: float, records: int | None, f
     import json
 
     from auditor.accounting.calibrate import calibrate
-    from auditor.accounting.from_settings import spec_from_settings
+    from auditor.accounting.silos import worst_silo
     from auditor.accounting.text import rounded
 
     privacy = document.privacy
@@ -64,7 +64,7 @@ def _calibrate(document: "BlocksDocument", target: float, records: int | None, f
             remedy="Name a mechanism, its unit, adjacency, sampling and delta.",
         )
     noisy = privacy if privacy.noise_multiplier else privacy.model_copy(update={"noise_multiplier": 1.0})
-    found = calibrate(spec_from_settings(document.federation, noisy, records=records), target)
+    found = calibrate(worst_silo(document.federation, noisy, records=records).spec, target)
     noise = rounded(found.noise_multiplier, up=True, digits=6)
     if format_ is Format.JSON:
         typer.echo(

@@ -170,7 +170,8 @@ class AccountingReport(Frozen):
 
     ``epsilon`` is None exactly where ``reason`` says why there is none (no mechanism declared,
     mechanism without a known bound). No mechanism means epsilon = infinity, stated as such by an
-    ``EpsilonEstimate`` with infinite values.
+    ``EpsilonEstimate`` with infinite values. ``silos`` are the numbers of records that the clients of the audited data
+    hold, in ascending order; under record-level DP-SGD the client with the largest epsilon counts.
     """
 
     epsilon: EpsilonEstimate | None
@@ -182,4 +183,5 @@ class AccountingReport(Frozen):
     lints: tuple[Lint, ...] = ()
     lints_checked: tuple[str, ...] = ()
     spec: dict[str, str | int | float | bool | None] = {}
+    silos: tuple[int, ...] = ()
     audits: tuple[EpsilonAudit, ...] = ()

@@ -117,7 +117,12 @@ def _accounted_again(results: Results) -> Check:
         settings = AuditSettings.model_validate(results.settings)
     except ValidationError as error:
         return Check(name, skipped=f"the settings cannot be read ({error.error_count()} problems)")
-    again = accounting_report(settings, positions=results.positions, records=results.target.shape.members)
+    again = accounting_report(
+        settings,
+        positions=results.positions,
+        records=results.target.shape.members,
+        silos=results.accounting.silos or None,
+    )
     found, expected = results.accounting.epsilon, again.epsilon
     if found is None or expected is None:
         same = (found is None) == (expected is None)
