@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from auditor.config.settings import FederationSettings, LocalSettings, PartitionSettings, PrivacySettings, UpdateSettings
+from auditor.config.settings import (
+    FederationSettings,
+    LocalSettings,
+    PartitionSettings,
+    PrivacySettings,
+    UpdateSettings,
+)
 from auditor.core.seeds import derive_seed
 from auditor.core.shape import Modality, TargetShape, Task
 from auditor.learning.functional import FunctionalModel
@@ -222,8 +228,7 @@ def _client_scores(setup: Setup, signs: Tensor, *, seed: int, device: str) -> Te
         units = [int(game.parts[task.client][0]) for task in cohort.tasks]
         works = [_work(float(signs[unit]), unit, state[WEIGHT], length=LENGTH * setup.norm) for unit in units]
         sent = [
-            game.clients.send(task, work, norm=game.server.norm)
-            for task, work in zip(cohort.tasks, works, strict=True)
+            game.clients.send(task, work, norm=game.server.norm) for task, work in zip(cohort.tasks, works, strict=True)
         ]
         if cohort.aborted:
             continue

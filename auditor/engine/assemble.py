@@ -11,7 +11,9 @@ from auditor.config.document import AuditDocument
 from auditor.controls.status import mapped
 from auditor.core.canonical import digest
 from auditor.core.measurement import Outcome, OutcomeStatus
+from auditor.core.privacy import EpsilonAudit
 from auditor.core.results import Organisation, Results, RunInfo, ScenarioSummary
+from auditor.engine.audits import Games, judged_audits
 from auditor.engine.limits import limits_of
 from auditor.engine.plan import Plan
 from auditor.engine.practice import traits_of
@@ -42,8 +44,10 @@ def settings_digest(document: AuditDocument) -> str:
     return digest(document.settings.model_dump(mode="json"))
 
 
-def is_complete(outcomes: Sequence[Outcome]) -> bool:
-    """False where running again would add something: an attack failed, or the budget ended first."""
+def is_complete(outcomes: Sequence[Outcome], audits: Sequence[EpsilonAudit] = ()) -> bool:
+    """False where running again would add something: an attack or audit failed, or the budget ended first."""
+    if any(audit.status == OutcomeStatus.FAILED or audit.reason.startswith("budget:") for audit in audits):
+        return False
     return not any(
         outcome.status == OutcomeStatus.FAILED
         or (outcome.status == OutcomeStatus.NOT_RUN and any(why.startswith("budget:") for why in outcome.reasons))
@@ -61,28 +65,31 @@ def assemble(
     utility: dict[str, float],
     facts: RunFacts,
     observed: ObservedMechanism | None = None,
+    games: Sequence[Games] = (),
 ) -> Results:
     """All of a run: measured, accounted, judged, and mapped to controls."""
     settings = document.settings
     finished = datetime.now(UTC)
     done = outcomes
     outcomes, sweeps = curves(document, plan.variants, done)
+    account = accounting_report(
+        settings,
+        positions=document.positions,
+        records=len(target.members),
+        model=traits_of(target.model, batch_norm=settings.federation.batch_norm),
+        observed=observed,
+    )
+    audits = judged_audits(games, settings, records=len(target.members), epsilon=account.epsilon)
     results = Results(
         name=settings.audit.name,
-        run=_run_info(document, plan, done, facts=facts, finished=finished),
+        run=_run_info(document, plan, done, audits, facts=facts, finished=finished),
         organisation=_organisation(document),
         settings=settings.model_dump(mode="json"),
         positions=document.positions,
         target=target.summary(utility),
         scenarios=_scenarios(plan),
         outcomes=outcomes,
-        accounting=accounting_report(
-            settings,
-            positions=document.positions,
-            records=len(target.members),
-            model=traits_of(target.model, batch_norm=settings.federation.batch_norm),
-            observed=observed,
-        ),
+        accounting=account.model_copy(update={"audits": audits}),
         findings=(),
         claims=(),
         coverage=(),
@@ -96,14 +103,20 @@ def assemble(
 
 
 def _run_info(
-    document: AuditDocument, plan: Plan, outcomes: tuple[Outcome, ...], *, facts: RunFacts, finished: datetime
+    document: AuditDocument,
+    plan: Plan,
+    outcomes: tuple[Outcome, ...],
+    audits: tuple[EpsilonAudit, ...],
+    *,
+    facts: RunFacts,
+    finished: datetime,
 ) -> RunInfo:
     return RunInfo(
         id=facts.id,
         tool_version=__version__,
         started=facts.started,
         finished=finished.isoformat(timespec="seconds"),
-        complete=is_complete(outcomes),
+        complete=is_complete(outcomes, audits),
         command=facts.command,
         seed=document.settings.audit.seed,
         settings_sha256=settings_digest(document),

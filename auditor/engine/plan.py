@@ -13,6 +13,7 @@ from auditor.config.settings import BudgetSettings, FederationSettings, SweepSet
 from auditor.core.grants import Grant
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.shape import ModelState, TargetShape
+from auditor.engine.audits import PlannedAudit, plan_audits
 from auditor.engine.probe import Speed
 from auditor.engine.selection import attack_parameters, chosen_attacks, require_installed
 from auditor.engine.sweeps import MODEL_ATTACK, Variant, variants_of
@@ -93,6 +94,7 @@ class Plan:
         reference_models: Trained once, shared by all attacks.
         reference_seconds, training_seconds: Estimated, for each model.
         variants: The adversaries of the sweeps.
+        audits: Of epsilon, with canaries.
     """
 
     attacks: tuple[PlannedAttack, ...]
@@ -104,6 +106,7 @@ class Plan:
     reference_seconds: float
     training_seconds: float
     variants: tuple[Variant, ...] = ()
+    audits: tuple[PlannedAudit, ...] = ()
 
     @property
     def played(self) -> tuple[Scenario, ...]:
@@ -114,6 +117,7 @@ class Plan:
     def seconds(self) -> float:
         """Estimate of the whole run on one worker."""
         attacks = sum(planned.seconds or 0.0 for planned in self.attacks)
+        attacks += sum(audit.seconds for audit in self.audits)
         return self.training_seconds + self.reference_models * self.reference_seconds + attacks
 
     def to_json(self) -> dict[str, Any]:
@@ -129,6 +133,7 @@ class Plan:
                 for name, found in self.grants.items()
             },
             "attacks": [asdict(planned) for planned in self.attacks],
+            "epsilon_audits": [audit.to_json() for audit in self.audits],
         }
 
 
@@ -173,6 +178,7 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
         reference_seconds=training,
         training_seconds=training if target.weights is None else 0.0,
         variants=variants,
+        audits=plan_audits(settings, target),
     )
 
 

@@ -11,6 +11,7 @@ from auditor.config.document import AuditDocument
 from auditor.config.settings import ComputeSettings
 from auditor.core.results import Results
 from auditor.engine.assemble import RunFacts, assemble, settings_digest
+from auditor.engine.audits import Games, games_of
 from auditor.engine.environment import described_environment, numeric_environment, resolve_device
 from auditor.engine.footprint import keep_fingerprints
 from auditor.engine.game import membership_game
@@ -154,8 +155,16 @@ class _Run:
             utility=measurer.utility(),
             facts=facts,
             observed=self._observed(work, session),
+            games=self._games(plan, work, session),
         )
         return results, session
+
+    def _games(self, plan: Plan, work: Work, session: Session) -> list[Games]:
+        """What was played of every audit of epsilon."""
+        return [
+            games_of(planned, work.audits.get(planned.name, ()), session, locate=self._directory.output_path)
+            for planned in plan.audits
+        ]
 
     def _observed(self, work: Work, session: Session) -> ObservedMechanism | None:
         """What the training of the audited model measured of the mechanism; None where it failed."""

@@ -88,6 +88,10 @@ class Session:
         rows = [row for row in plan.attacks if row.runs and not row.what_if]
         cheap = [row for row in rows if row.cheap and not row.references]
         yield self._attacks("Quick attacks", [work.attacks[row.key] for row in cheap], _sum(r.seconds for r in cheap))
+        games = [unit for units in work.audits.values() for unit in units]
+        yield Stage(
+            "Canaries for epsilon", games, _sum(audit.seconds for audit in plan.audits), lambda _: self._clock.left
+        )
         yield self._references(plan, work)
         membership = [row for row in rows if row.references]
         units = [work.attacks[row.key] for row in membership]

@@ -13,16 +13,18 @@ class UnitKind(StrEnum):
     """What a unit computes.
 
     ``train``: the audited model. ``reference``: one model that the adversary trains itself.
-    ``observe``: what is released to an adversary. ``attack``: one attack on one observation.
+    ``observe``: what is released to an adversary. ``attack``: one attack on one observation. ``audit``: one game of
+    an audit of epsilon.
     """
 
     TRAIN = "train"
     REFERENCE = "reference"
     OBSERVE = "observe"
     ATTACK = "attack"
+    AUDIT = "audit"
 
 
-REVISIONS = {UnitKind.TRAIN: 1, UnitKind.REFERENCE: 1, UnitKind.OBSERVE: 1, UnitKind.ATTACK: 1}
+REVISIONS = {UnitKind.TRAIN: 1, UnitKind.REFERENCE: 1, UnitKind.OBSERVE: 1, UnitKind.ATTACK: 1, UnitKind.AUDIT: 1}
 """Raise a number when the engine computes something else for the same details."""
 
 

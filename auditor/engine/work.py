@@ -1,7 +1,7 @@
 """From a plan to units of work: what each planned attack reads, in the order in which it can be done."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from auditor.core.grants import Grant
 from auditor.core.seeds import derive_seed
 from auditor.core.shape import ModelState
 from auditor.engine.adversary import Knows
+from auditor.engine.audits import RUN, audit_details
 from auditor.engine.paths import Paths
 from auditor.engine.plan import Plan, PlannedAttack
 from auditor.engine.units import Unit, UnitKind, make_unit
@@ -31,6 +32,7 @@ class Work:
         observations: The other things released, with :attr:`queries`.
         references: Blocks of reference models, in the order of their indices.
         attacks: Key of a planned attack to its units, one for each observation.
+        audits: Name of an audit of epsilon to its games.
     """
 
     train: Unit
@@ -38,12 +40,14 @@ class Work:
     observations: tuple[Unit, ...]
     references: tuple[Unit, ...]
     attacks: Mapping[str, tuple[Unit, ...]]
+    audits: Mapping[str, tuple[Unit, ...]] = field(default_factory=dict)
 
     @cached_property
     def keys(self) -> frozenset[str]:
         """Keys of all units; attacks of two scenarios may share theirs."""
         attacks = (unit for units in self.attacks.values() for unit in units)
-        return frozenset(unit.key for unit in (self.train, *self.observations, *self.references, *attacks))
+        games = (unit for units in self.audits.values() for unit in units)
+        return frozenset(unit.key for unit in (self.train, *self.observations, *self.references, *attacks, *games))
 
 
 class Shown(NamedTuple):
@@ -100,7 +104,7 @@ def make_work(
             shown = maker.shown(row, row.state)
             seen = observations.setdefault(shown, maker.observe(shown, train=train))
             attacks[row.key] = maker.attacks(row, seen, queries=queries, references=references)
-    return Work(train, queries, tuple(observations.values()), references, attacks)
+    return Work(train, queries, tuple(observations.values()), references, attacks, maker.audits())
 
 
 def _mechanism(federation: FederationSettings, privacy: PrivacySettings) -> dict[str, Any]:
@@ -218,6 +222,17 @@ class _Maker:
             )
             for index in range(row.updates)
         )
+
+    def audits(self) -> dict[str, tuple[Unit, ...]]:
+        """The games of every audit of epsilon."""
+        return {
+            planned.name: tuple(
+                self._unit(UnitKind.AUDIT, f"epsilon audit {planned.name}", audit_details(planned, game), game)
+                for game in range(planned.games)
+            )
+            for planned in self._plan.audits
+            if planned.status == RUN
+        }
 
     def _unit(
         self,

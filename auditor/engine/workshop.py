@@ -16,6 +16,7 @@ from auditor.core.grants import Grant
 from auditor.core.seeds import derive_seed
 from auditor.core.shape import ModelState
 from auditor.engine.adversary import Attacked, known_to, run_attack
+from auditor.engine.audits import play_unit
 from auditor.engine.memory import free_memory, is_out_of_memory
 from auditor.engine.models import Models
 from auditor.engine.packing import pack, pack_output, pack_queries, pack_updates, unpack, unpack_truth, unpack_update
@@ -61,6 +62,8 @@ class Workshop:
                 return Made(self._observe(unit))
             case UnitKind.ATTACK:
                 return self._attack(task)
+            case UnitKind.AUDIT:
+                return Made(play_unit(unit, self.target, device=self.device))
 
     # Observations
 

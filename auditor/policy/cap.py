@@ -32,7 +32,7 @@ def why_unverified(results: Results, findings: Sequence[Finding] = ()) -> str:
     if any(lint.severity == LintSeverity.HIGH for lint in accounting.lints):
         return "the declared settings contradict each other"
     if any(finding.id.startswith("accounting:disagreement:") for finding in findings):
-        return "an attack did better than the declared privacy allows"
+        return "this run found more than the declared privacy allows"
     target, privacy = results.settings.get("target") or {}, results.settings.get("privacy") or {}
     if target.get("weights"):
         return "the weights were given, so nothing shows that they were trained with the declared noise"

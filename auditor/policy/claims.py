@@ -11,6 +11,7 @@ from auditor.core.findings import Claim, ClaimKind, Finding, FindingStatus
 from auditor.core.measurement import Outcome
 from auditor.core.results import Results
 from auditor.policy.bounds import bound_claims
+from auditor.policy.canaries import audit_claims
 from auditor.policy.negative import control_claims, faulty_control
 from auditor.policy.records import record_claims
 from auditor.policy.roles import is_measured, is_test
@@ -44,6 +45,7 @@ def claims(results: Results, findings: Sequence[Finding]) -> tuple[Claim, ...]:
         *control_claims(results),
         *_sums(results),
         *bound_claims(results, findings),
+        *audit_claims(results),
         *record_claims(results),
     )
 

@@ -3,6 +3,7 @@
 from auditor.core.findings import Finding, Threshold
 from auditor.core.results import Results
 from auditor.policy.advice import Adviser
+from auditor.policy.canaries import audit_findings
 from auditor.policy.claims import claims
 from auditor.policy.coverage import coverage
 from auditor.policy.disagreement import disagreements
@@ -46,7 +47,7 @@ def _findings(results: Results) -> tuple[Finding, ...]:
         found += outcome_findings(outcome, limits.get(outcome.scenario, ()), adviser, weak=outcome.attack in weak)
     for scenario, thresholds in limits.items():
         found += _unanswered(scenario, thresholds, found)
-    return (*found, *disagreements(results), *accounting_findings(results.accounting))
+    return (*found, *disagreements(results), *accounting_findings(results.accounting), *audit_findings(results))
 
 
 def _unanswered(scenario: str, thresholds: tuple[Threshold, ...], found: list[Finding]) -> tuple[Finding, ...]:

@@ -12,6 +12,7 @@ from auditor.core.shape import TargetShape
 from auditor.learning.randomness import seeded
 from auditor.observations.model import Preprocessing, SharedModel
 from auditor.observations.records import Records
+from auditor.targets.code import Named
 from auditor.targets.deployed import deployed_weights, model_sha256
 from auditor.targets.duplicates import content_hash
 from auditor.targets.factory import PROBE
@@ -72,8 +73,18 @@ def load_and_probe(document: AuditDocument) -> tuple[Target, Probe]:
         model_name=settings.target.model,
         model_sha256=model_sha256(loading.accepted.factory),
         weights_sha256=deployed.sha256,
+        private_step=_private_step(loading),
     )
     return target, seen
+
+
+def _private_step(loading: Loading) -> Named | None:
+    code = loading.settings.epsilon_audit.code
+    if code is None:
+        return None
+    own = loading.named("epsilon_audit.code", code)
+    own.load()
+    return own
 
 
 def _reference(loading: Loading) -> Values:
