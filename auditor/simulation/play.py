@@ -17,7 +17,7 @@ from auditor.simulation.mechanisms import Mechanism, mechanism_of
 from auditor.simulation.meter import Meter, ObservedMechanism, total_norm
 from auditor.simulation.participation import participants, survivors
 from auditor.simulation.partition import partition
-from auditor.simulation.server import Server
+from auditor.simulation.server import Combined, Server
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,22 @@ class Cohort(NamedTuple):
     invited: tuple[int, ...]
     tasks: list[ClientTask]
     aborted: bool = False
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A round that has ended.
+
+    Attributes:
+        state: The next model.
+        sent: What each client of the cohort sent, in its order.
+        combined: What the server made of it; None where nothing is released.
+    """
+
+    state: dict[str, Tensor]
+    sent: list[Sent]
+    combined: Combined | None
+    log: RoundLog
 
 
 @dataclass(frozen=True)
@@ -144,6 +160,11 @@ class Play:
         return replace(self, clients=clients, meter=meter)
 
     def finish(self, state: dict[str, Tensor], cohort: Cohort, works: list[Work]) -> tuple[dict[str, Tensor], RoundLog]:
+        """The next model; see :meth:`settle`."""
+        settled = self.settle(state, cohort, works)
+        return settled.state, settled.log
+
+    def settle(self, state: dict[str, Tensor], cohort: Cohort, works: list[Work]) -> Settled:
         """Send, combine and step.
 
         Raises:
@@ -153,14 +174,14 @@ class Play:
         sent = [self.clients.send(task, work, norm=self.server.norm) for task, work in pairs]
         log = _log(cohort, sent)
         if cohort.aborted:
-            return state, log
+            return Settled(state, sent, None, log)
         self._check(log.loss is None or math.isfinite(log.loss), cohort.round)
         combined = self.server.combine(sent, self.clients.sent_names, state, round=cohort.round)
         self.server.adapt(sent, round=cohort.round)
         if combined is None:
-            return state, log
+            return Settled(state, sent, None, log)
         self._check(bool(total_norm(combined.update.values()).isfinite()), cohort.round)
-        return self.server.step(state, combined, sent), log
+        return Settled(self.server.step(state, combined, sent), sent, combined, log)
 
     def result(self, state: dict[str, Tensor], history: list[RoundLog]) -> TrainedFederation:
         """The trained model with what was measured on the way."""
