@@ -1,0 +1,124 @@
+"""Sweeps read as curves: at which values the whole interval stays within the limit. Nothing here enters a verdict."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from auditor.core.findings import FindingStatus, Threshold
+from auditor.core.measurement import Measurement, Outcome
+from auditor.core.results import Results, Sweep
+from auditor.core.shape import ModelState
+from auditor.policy import keys
+from auditor.policy.judgement import judge
+from auditor.policy.phrases import with_interval
+from auditor.policy.roles import is_measured, powerless
+from auditor.policy.statements import most_prominent
+from auditor.policy.words import listed, quantity
+
+
+class CurvePoint(NamedTuple):
+    """What an attack reached at one value of the setting.
+
+    Attributes:
+        measurement: None where there is no figure; ``why`` says so.
+        limit: In the unit of the figure; counted from the guess where the limit is.
+        status: As for a finding; without a limit inconclusive.
+    """
+
+    value: float
+    measurement: Measurement | None
+    limit: float | None
+    status: FindingStatus
+    why: str = ""
+
+
+class Curve(NamedTuple):
+    """One attack over the values of one setting.
+
+    Attributes:
+        metric: The measure that has a limit; the most telling one where none has.
+        declared: The value of the audit itself; None where it has none.
+    """
+
+    sweep: Sweep
+    attack: str
+    title: str
+    state: ModelState | None
+    metric: str
+    declared: float | None
+    points: tuple[CurvePoint, ...]
+
+    @property
+    def within(self) -> tuple[CurvePoint, ...]:
+        """Where the whole interval stays within the limit."""
+        return tuple(point for point in self.points if point.status == FindingStatus.WITHIN)
+
+
+def curves(results: Results) -> tuple[Curve, ...]:
+    """Every curve of a run that has at least two figures."""
+    weak = powerless(results.outcomes)
+    found = []
+    for sweep in results.sweeps:
+        pairs = dict.fromkeys((o.attack, o.state) for point in sweep.points for o in point.outcomes if is_measured(o))
+        for attack, state in pairs:
+            curve = _curve(sweep, attack, state, weak=attack in weak)
+            if sum(point.measurement is not None for point in curve.points) >= 2:
+                found.append(curve)
+    return tuple(found)
+
+
+def _curve(sweep: Sweep, attack: str, state: ModelState | None, *, weak: bool) -> Curve:
+    mine = [
+        (p.value, next((o for o in p.outcomes if (o.attack, o.state) == (attack, state)), None)) for p in sweep.points
+    ]
+    known = [outcome for _, outcome in mine if outcome is not None and is_measured(outcome)]
+    threshold = _threshold(sweep, known[0])
+    metric = threshold.metric if threshold else most_prominent(known[0]).key
+    points = tuple(_point(value, outcome, threshold, metric, weak=weak) for value, outcome in mine)
+    return Curve(sweep, attack, known[0].title or attack, state, metric, sweep.declared, points)
+
+
+def _threshold(sweep: Sweep, outcome: Outcome) -> Threshold | None:
+    measured = {keys.of(measurement) for measurement in outcome.measurements}
+    return next((limit for limit in sweep.thresholds if keys.parsed(limit.metric) in measured), None)
+
+
+def _point(
+    value: float, outcome: Outcome | None, threshold: Threshold | None, metric: str, *, weak: bool
+) -> CurvePoint:
+    if outcome is None or not is_measured(outcome):
+        why = "; ".join(outcome.reasons) if outcome else "not played"
+        return CurvePoint(value, None, None, FindingStatus.NOT_RUN, why)
+    found = next((m for m in outcome.measurements if keys.of(m) == keys.parsed(metric)), None)
+    if found is None or found.value is None:
+        return CurvePoint(value, None, None, FindingStatus.INCONCLUSIVE, found.refused if found else "not measured")
+    if threshold is None:
+        return CurvePoint(value, found, None, FindingStatus.INCONCLUSIVE)
+    limit = threshold.against(found.floor)
+    status = judge(found, limit).status
+    if status == FindingStatus.WITHIN and (weak or outcome.cut_short):
+        status = FindingStatus.INCONCLUSIVE
+    return CurvePoint(value, found, limit, status)
+
+
+def effect(curve: Curve) -> str:
+    """What the sweep measured of changing its setting, e.g. ``within the limit at 4: 61 % (…), against 94 % now``."""
+    figures = [point for point in curve.points if point.measurement is not None]
+    if all(point.limit is None for point in figures):
+        return f"measured at {_values(figures)}, without a limit to judge by"
+    within = curve.within
+    if not within:
+        return f"measured at {_values(figures)}: at none of these values is the whole interval within the limit"
+    best = within[0]
+    assert best.measurement is not None
+    now = next((p.measurement for p in figures if p.value == curve.declared), None)
+    against = "" if now is None or now is best.measurement else f", against {with_interval(now)} now"
+    guess = best.measurement.floor
+    floor = "" if guess is None else f"; a guess without the attack reaches {quantity(guess, best.measurement.unit)}"
+    return (
+        f"measured at {_values(figures)}: within the limit at {_values(within)} "
+        f"(at {best.value:g} {with_interval(best.measurement)}{against}{floor})"
+    )
+
+
+def _values(points: Sequence[CurvePoint]) -> str:
+    return listed(f"{point.value:g}" for point in points)
