@@ -40,6 +40,23 @@ class Threshold(Frozen):
         return guess + self.limit * (1.0 - guess)
 
 
+class Measure(Frozen):
+    """One change that may lower what a finding found.
+
+    Attributes:
+        action: Plain words, without the name of the setting.
+        setting, place: The setting to change, and where the file has it; no place where it is a default.
+        now: Its value, written out.
+        effect: What a sweep measured of the change; empty where nobody measured it.
+    """
+
+    action: str
+    setting: str
+    now: str
+    place: str = ""
+    effect: str = ""
+
+
 class Finding(Frozen):
     """One measurement against its threshold, or an attack that gave none.
 
@@ -47,6 +64,7 @@ class Finding(Frozen):
         id: Stable, e.g. ``released-model:membership/lira@trained:tpr_at_fpr[fpr=0.01]``.
         sentence: Plain words: what was found, with the figure and its interval.
         advice: What can be done: names the setting to change. Empty where nothing is to be done.
+        measures: The same changes one by one, where the finding is about leakage.
     """
 
     id: str
@@ -60,6 +78,7 @@ class Finding(Frozen):
     unit: str = ""
     sentence: str
     advice: str = ""
+    measures: tuple[Measure, ...] = ()
 
 
 class ClaimKind(StrEnum):

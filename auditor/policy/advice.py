@@ -1,15 +1,17 @@
-"""What can be done: every advice names the setting to change and its value now. Effects are never promised."""
+"""What can be done: every advice names the setting to change and its value now.
+
+An effect is stated only where a sweep of the same run measured it; otherwise it is expected, not measured.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from auditor.core.findings import FindingStatus
+from auditor.core.findings import FindingStatus, Measure
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.policy.judgement import records_needed
+from auditor.policy.sweeps import Curve, effect
 from auditor.policy.words import quantity
-
-_UNMEASURED_EFFECT = "Expected, not measured: run the audit again after the change."
 
 
 class Adviser:
@@ -18,11 +20,15 @@ class Adviser:
     Args:
         settings: The settings as a JSON value.
         positions: Setting path to its place in the file.
+        curves: What the sweeps of the run measured.
     """
 
-    def __init__(self, settings: Mapping[str, Any], positions: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], positions: Mapping[str, str], curves: Sequence[Curve] = ()
+    ) -> None:
         self._settings = settings
         self._positions = positions
+        self._curves = curves
 
     def setting(self, path: str) -> Any:
         """The value of ``a.b.c``; None where there is none."""
@@ -55,9 +61,34 @@ class Adviser:
                 return self._settle(outcome, measurement, limit)
         return ""
 
-    def _lower(self, outcome: Outcome) -> str:
+    def measures(self, outcome: Outcome, status: FindingStatus) -> tuple[Measure, ...]:
+        """Changes that may lower a figure that exceeds its limit, each with what a sweep measured of it."""
+        if status != FindingStatus.EXCEEDS:
+            return ()
         steps = self._for_membership() if outcome.attack_class == "membership" else self._for_updates()
-        return f"Change one or more of these: {'; '.join(steps)}. {_UNMEASURED_EFFECT}"
+        return tuple(self._measure(action, setting, outcome) for action, setting in steps.items())
+
+    def _measure(self, action: str, setting: str, outcome: Outcome) -> Measure:
+        swept = _SWEPT_WITH.get(setting, setting)
+        mine = (outcome.scenario, outcome.attack, outcome.state)
+        found = [c for c in self._curves if c.sweep.setting == swept and (c.sweep.scenario, c.attack, c.state) == mine]
+        value = self.setting(setting)
+        return Measure(
+            action=action,
+            setting=setting,
+            now="not set" if value is None else _written(value),
+            place=self._positions.get(setting, ""),
+            effect="; ".join(f"{_tried(curve)}{effect(curve)}" for curve in found),
+        )
+
+    def _lower(self, outcome: Outcome) -> str:
+        measures = self.measures(outcome, FindingStatus.EXCEEDS)
+        steps = "; ".join(f"{measure.action}: {self.named(measure.setting)}" for measure in measures)
+        known = [f"{measure.action}: {measure.effect}." for measure in measures if measure.effect]
+        rest = "The other effects are e" if known else "E"
+        unmeasured = f"{rest}xpected, not measured: run the audit again after the change."
+        told = [*known, *([unmeasured] if len(known) < len(measures) else [])]
+        return f"Change one or more of these: {steps}. {' '.join(told)}"
 
     def _settle(self, outcome: Outcome, measurement: Measurement, limit: float) -> str:
         if measurement.floor is not None and not measurement.refused and _no_worse(limit, measurement):
@@ -80,21 +111,44 @@ class Adviser:
             return f"records in {self.named('target.data.members')} and {self.named('target.data.nonmembers')}"
         return f"attacked updates in {self.named('budget.updates')}"
 
-    def _for_membership(self) -> list[str]:
-        return [*self._noise(), f"fewer rounds: {self.named('federation.rounds')}"]
+    def _for_membership(self) -> dict[str, str]:
+        return {**self._noise(), "fewer rounds": "federation.rounds"}
 
-    def _for_updates(self) -> list[str]:
-        steps = []
+    def _for_updates(self) -> dict[str, str]:
         secure = "federation.aggregation.secure.enabled"
-        if not self.setting(secure):
-            steps.append(f"sum updates before the server reads them: {self.named(secure)}")
-        steps.append(f"larger batches: {self.named('federation.local.batch_size')}")
-        return [*steps, *self._noise()]
+        summed = {} if self.setting(secure) else {"sum updates before the server reads them": secure}
+        return {**summed, "larger batches": "federation.local.batch_size", **self._noise(), **self._swept()}
 
-    def _noise(self) -> list[str]:
+    def _noise(self) -> dict[str, str]:
         if self.setting("privacy.mechanism") in {None, "none"}:
-            return [f"add noise: {self.named('privacy.mechanism')}, with privacy.noise_multiplier and privacy.clipping"]
-        return [f"more noise: {self.named('privacy.noise_multiplier')}"]
+            return {"add noise by differential privacy": "privacy.mechanism"}
+        return {"more noise": "privacy.noise_multiplier"}
+
+    def _swept(self) -> dict[str, str]:
+        """Other settings that a sweep of this run tried."""
+        named = {curve.sweep.setting for curve in self._curves}
+        return {words: setting for setting, words in _OTHERS.items() if setting in named}
+
+
+_SWEPT_WITH = {"privacy.mechanism": "privacy.noise_multiplier"}
+"""Adding a mechanism is tried by sweeping its noise."""
+
+_OTHERS = {
+    "federation.clients": "another number of clients",
+    "federation.local.epochs": "another number of local epochs",
+    "federation.local.learning_rate": "another learning rate",
+    "federation.local.momentum": "another momentum",
+    "federation.update.quantise_bits": "coarser updates",
+    "federation.update.top_k": "sending fewer coordinates",
+    "federation.update.prune": "zeroing more coordinates",
+    "privacy.clipping.norm": "another clipping norm",
+}
+
+
+def _tried(curve: Curve) -> str:
+    if not curve.sweep.mechanism:
+        return ""
+    return f"with {curve.sweep.mechanism} and {curve.sweep.setting} "
 
 
 def _more(times: float) -> str:

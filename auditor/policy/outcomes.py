@@ -118,4 +118,6 @@ def _against(outcome: Outcome, threshold: Threshold, adviser: Adviser, doubt: st
     if doubt and judgement.status == FindingStatus.WITHIN:
         judgement = Judgement(FindingStatus.INCONCLUSIVE, f"{judgement.because}, but {doubt}")
     advice = adviser.about(outcome, measurement, judgement.status, limit=limit)
-    return measured_finding(outcome, measurement, judgement, limit=limit, advice=advice, key=threshold.metric)
+    measures = adviser.measures(outcome, judgement.status)
+    found = measured_finding(outcome, measurement, judgement, limit=limit, advice=advice, key=threshold.metric)
+    return found.model_copy(update={"measures": measures})
