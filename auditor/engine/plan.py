@@ -194,9 +194,7 @@ def _what_if(
     return [
         replace(row, what_if=True)
         if not row.runs or row.view in _UPDATES
-        else PlannedAttack(
-            row.scenario, row.attack, None, OutcomeStatus.NOT_APPLICABLE, (MODEL_ATTACK,), what_if=True
-        )
+        else PlannedAttack(row.scenario, row.attack, None, OutcomeStatus.NOT_APPLICABLE, (MODEL_ATTACK,), what_if=True)
         for row in found
     ]
 

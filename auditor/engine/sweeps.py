@@ -58,8 +58,8 @@ def _played(document: AuditDocument, sweep: SweepSettings, base: Scenario, value
     try:
         return varied(sweep, base, document.settings, value=value)
     except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError([f"{document.where(place)}: {place}: {base.name} cannot play {value:g}: {reason}"]) from None
+        why = f"{base.name} cannot play {value:g}: {str(error).splitlines()[0]}"
+        raise SettingsError([f"{document.where(place)}: {place}: {why}"]) from None
 
 
 def curves(
