@@ -52,3 +52,12 @@ class AttackFailed(AuditorError):
 
     def __init__(self, what: str) -> None:
         super().__init__(what, exit_code=ExitCode.INCOMPLETE)
+
+
+class AttackDoesNotApply(AttackFailed):
+    """Only the observation could show that an attack does not apply; the report says ``not applicable because``."""
+
+    MARK = "does not apply: "
+
+    def __init__(self, what: str) -> None:
+        super().__init__(self.MARK + what)

@@ -12,6 +12,7 @@ import torch
 
 from auditor.attacks.base import Attack
 from auditor.attacks.registry import available
+from auditor.core.errors import AttackDoesNotApply
 from auditor.core.measurement import ArrayRef, Measurement, Outcome, OutcomeStatus
 from auditor.core.seeds import derive_seed
 from auditor.engine.executors import failure
@@ -90,7 +91,10 @@ class Measurer:
         if not row.runs:
             return blank.model_copy(update={"status": row.status, "reasons": row.reasons})
         units = self._work.attacks[row.key]
-        if reasons := self._failures(units):
+        beside = self._beside_the_point(units)
+        if len(beside) == len(units):
+            return blank.model_copy(update={"status": OutcomeStatus.NOT_APPLICABLE, "reasons": _each_once(beside)})
+        if reasons := self._failures([unit for unit in units if unit.key not in beside]):
             return blank.model_copy(update={"status": OutcomeStatus.FAILED, "reasons": reasons})
         ended = self._ended(units)
         if not ended.outputs:
@@ -106,7 +110,7 @@ class Measurer:
                 "arrays": measured.arrays,
                 "observations": len(ended.outputs),
                 "effort": self._effort(row, ended),
-                "notes": (*ended.notes, *measured.notes),
+                "notes": (*ended.notes, *measured.notes, *_left_out(beside, len(units))),
                 "cut_short": ended.cut,
             }
         )
@@ -128,6 +132,12 @@ class Measurer:
         )
 
     # How the units ended
+
+    def _beside_the_point(self, units: Sequence[Unit]) -> dict[str, str]:
+        """Units whose observation showed that the attack does not apply to it, with the reason."""
+        mark = AttackDoesNotApply.MARK
+        reasons = {unit.key: self._session.failed.get(unit.key, "") for unit in units}
+        return {key: why.removeprefix(mark) for key, why in reasons.items() if why.startswith(mark)}
 
     def _failures(self, units: Sequence[Unit]) -> tuple[str, ...]:
         """Why units failed, each reason once, with how many updates it hit where it did not hit all."""
@@ -266,6 +276,18 @@ class Measurer:
                 figures[f"accuracy_{name}"] = float(right.double().mean())
             figures[f"loss_{name}"] = float(queries.losses[which].double().mean())
         return figures
+
+
+def _each_once(reasons: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reasons.values()))
+
+
+def _left_out(reasons: Mapping[str, str], whole: int) -> tuple[str, ...]:
+    """What the figures of the other updates leave out."""
+    return tuple(
+        f"The attack does not apply to {list(reasons.values()).count(why)} of {whole} updates: {why}."
+        for why in dict.fromkeys(reasons.values())
+    )
 
 
 def _classes(outputs: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from auditor.attacks.inversion.span import (
     reading_layers,
     span_of,
 )
-from auditor.core.errors import AttackFailed
+from auditor.core.errors import AttackDoesNotApply, AttackFailed
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape
 from auditor.observations.released import Aggregate, ClientUpdate, Observation
@@ -45,7 +45,7 @@ class Dager:
         modalities=frozenset({Modality.TEXT}),
         traits={"attention": "the model has no attention", "embedding": "the model embeds no tokens"},
     )
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (ClientUpdate, Aggregate)
     attack_class: ClassVar[str] = "reconstruction"
 
@@ -68,7 +68,8 @@ class Dager:
         """Sequences that the gradients do not rule out, the closest first; at most as many as records.
 
         Raises:
-            AttackFailed: where the model is not causal, no layer is in the update, or a span is full.
+            AttackDoesNotApply: where the model is not causal, no layer is in the update, or a span is full.
+            AttackFailed: where the vocabulary is not known or noise covers the gradient.
         """
         update = as_update(seen)
         if not known.model.preprocessing.vocabulary:
@@ -79,10 +80,10 @@ class Dager:
         first = first_that(layers, module, tokens, mixes=False)
         later = first_that(layers[layers.index(first) + 1 :], module, tokens, mixes=True) if first else None
         if first is None or later is None:
-            raise AttackFailed("the update holds no two layers that read tokens and their context")
+            raise AttackDoesNotApply("the update holds no two layers that read tokens and their context")
         later = _next_block(layers, first, later)
         if depends_on_later(InputProbe(module, later), tokens):
-            raise AttackFailed("the model is not causal; the search is for decoders")
+            raise AttackDoesNotApply("the model is not causal; the search is for decoders")
         spans = _spans(update, (first, later))
         search = _Search(InputProbe(module, first), InputProbe(module, later), spans, self.params)
         vocabulary, positions = known.model.preprocessing.vocabulary, known.model.shape.input_shape[0]
@@ -120,7 +121,7 @@ def _spans(update: Update, layers: tuple[Layer, Layer]) -> tuple[Span, Span]:
     for layer in layers:
         span = span_of(gradient, layer, noise=noise)
         if span.rank >= span.features - 1:  # normalised inputs have no mean, so one direction is always missing
-            raise AttackFailed(
+            raise AttackDoesNotApply(
                 f"the gradient of layer {layer.module} has full rank ({span.rank} of {span.features}): too many tokens "
                 "stand behind the update, or noise, so that no token can be ruled out"
             )
