@@ -19,12 +19,13 @@ class CurvePoint(NamedTuple):
     """What an attack reached at one value of the setting.
 
     Attributes:
+        value: None for the audited settings where they have no such value.
         measurement: None where there is no figure; ``why`` says so.
         limit: In the unit of the figure; counted from the guess where the limit is.
         status: As for a finding; without a limit inconclusive.
     """
 
-    value: float
+    value: float | None
     measurement: Measurement | None
     limit: float | None
     status: FindingStatus
@@ -37,6 +38,7 @@ class Curve(NamedTuple):
     Attributes:
         metric: The measure that has a limit; the most telling one where none has.
         declared: The value of the audit itself; None where it has none.
+        audited: What the attack reached on the audited settings; without a value where they have none.
     """
 
     sweep: Sweep
@@ -46,6 +48,7 @@ class Curve(NamedTuple):
     metric: str
     declared: float | None
     points: tuple[CurvePoint, ...]
+    audited: CurvePoint | None
 
     @property
     def within(self) -> tuple[CurvePoint, ...]:
@@ -60,13 +63,13 @@ def curves(results: Results) -> tuple[Curve, ...]:
     for sweep in results.sweeps:
         pairs = dict.fromkeys((o.attack, o.state) for point in sweep.points for o in point.outcomes if is_measured(o))
         for attack, state in pairs:
-            curve = _curve(sweep, attack, state, weak=attack in weak)
+            curve = _curve(results, sweep, attack, state, weak=attack in weak)
             if sum(point.measurement is not None for point in curve.points) >= 2:
                 found.append(curve)
     return tuple(found)
 
 
-def _curve(sweep: Sweep, attack: str, state: ModelState | None, *, weak: bool) -> Curve:
+def _curve(results: Results, sweep: Sweep, attack: str, state: ModelState | None, *, weak: bool) -> Curve:
     mine = [
         (p.value, next((o for o in p.outcomes if (o.attack, o.state) == (attack, state)), None)) for p in sweep.points
     ]
@@ -74,7 +77,14 @@ def _curve(sweep: Sweep, attack: str, state: ModelState | None, *, weak: bool) -
     threshold = _threshold(sweep, known[0])
     metric = threshold.metric if threshold else most_prominent(known[0]).key
     points = tuple(_point(value, outcome, threshold, metric, weak=weak) for value, outcome in mine)
-    return Curve(sweep, attack, known[0].title or attack, state, metric, sweep.declared, points)
+    audited = next((point for point in points if point.value == sweep.declared), None)
+    if audited is None:
+        same = (sweep.scenario, attack, state)
+        own = next((o for o in results.outcomes if (o.scenario, o.attack, o.state) == same and is_measured(o)), None)
+        audited = _point(None, own, threshold, metric, weak=weak) if own else None
+    if audited is not None and audited.measurement is None:
+        audited = None
+    return Curve(sweep, attack, known[0].title or attack, state, metric, sweep.declared, points, audited)
 
 
 def _threshold(sweep: Sweep, outcome: Outcome) -> Threshold | None:
@@ -83,7 +93,7 @@ def _threshold(sweep: Sweep, outcome: Outcome) -> Threshold | None:
 
 
 def _point(
-    value: float, outcome: Outcome | None, threshold: Threshold | None, metric: str, *, weak: bool
+    value: float | None, outcome: Outcome | None, threshold: Threshold | None, metric: str, *, weak: bool
 ) -> CurvePoint:
     if outcome is None or not is_measured(outcome):
         why = "; ".join(outcome.reasons) if outcome else "not played"
@@ -110,15 +120,15 @@ def effect(curve: Curve) -> str:
         return f"measured at {_values(figures)}: at none of these values is the whole interval within the limit"
     best = within[0]
     assert best.measurement is not None
-    now = next((p.measurement for p in figures if p.value == curve.declared), None)
+    now = curve.audited.measurement if curve.audited else None
     against = "" if now is None or now is best.measurement else f", against {with_interval(now)} now"
     guess = best.measurement.floor
     floor = "" if guess is None else f"; a guess without the attack reaches {quantity(guess, best.measurement.unit)}"
     return (
         f"measured at {_values(figures)}: within the limit at {_values(within)} "
-        f"(at {best.value:g} {with_interval(best.measurement)}{against}{floor})"
+        f"(at {_values([best])} {with_interval(best.measurement)}{against}{floor})"
     )
 
 
 def _values(points: Sequence[CurvePoint]) -> str:
-    return listed(f"{point.value:g}" for point in points)
+    return listed(f"{point.value:g}" for point in points if point.value is not None)
