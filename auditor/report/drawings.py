@@ -10,6 +10,7 @@ import numpy as np
 from auditor.core.findings import ControlStatus
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.results import Results
+from auditor.report.curves import sweep_figures
 from auditor.report.decisions import level_words, likelihood_words
 from auditor.report.describe import attack_title, ends, findings_of, floor_text, scenario_title
 from auditor.report.figures.canvas import Figure, Table
@@ -40,6 +41,7 @@ class Figures:
     epsilon: Figure | None
     risk: Figure | None
     controls: Figure | None
+    sweeps: list[Figure]
 
 
 def draw_figures(evidence: Evidence, words: Strings) -> Figures:
@@ -52,6 +54,7 @@ def draw_figures(evidence: Evidence, words: Strings) -> Figures:
         epsilon=epsilon_figure(results, words),
         risk=risk_figure(results, words),
         controls=controls_figure(results, words),
+        sweeps=sweep_figures(results, words),
     )
 
 
