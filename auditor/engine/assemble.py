@@ -64,6 +64,7 @@ def assemble(
     outcomes: tuple[Outcome, ...],
     utility: dict[str, float],
     facts: RunFacts,
+    silos: Sequence[int] = (),
     observed: ObservedMechanism | None = None,
     games: Sequence[Games] = (),
 ) -> Results:
@@ -76,6 +77,7 @@ def assemble(
         settings,
         positions=document.positions,
         records=len(target.members),
+        silos=silos,
         model=traits_of(target.model, batch_norm=settings.federation.batch_norm),
         observed=observed,
     )

@@ -7,9 +7,12 @@ from typing import Any
 from torch import nn
 
 from auditor.accounting.evidence import ModelTraits, ObservedMechanism
+from auditor.config.settings import FederationSettings
 from auditor.learning.randomness import seeded
 from auditor.observations.model import SharedModel
 from auditor.simulation.meter import ObservedMechanism as Measured
+from auditor.simulation.partition import partition
+from auditor.targets.target import Target
 
 
 def traits_of(model: SharedModel, *, batch_norm: str) -> ModelTraits:
@@ -29,6 +32,18 @@ def traits_of(model: SharedModel, *, batch_norm: str) -> ModelTraits:
     names = tuple(name or type(layer).__name__ for name, layer in mixing)
     buffers = tuple(f"{name}.running_mean" for name, layer in mixing if layer.track_running_stats)
     return ModelTraits(cross_example_layers=names, parameters_outside=buffers)
+
+
+def silo_sizes(target: Target, federation: FederationSettings, *, seed: int) -> tuple[int, ...]:
+    """Records at each client of the simulated federation, in ascending order; clients without records are left out.
+
+    Args:
+        target: Its members are dealt to the clients.
+        federation: How they are dealt.
+        seed: Of the training unit.
+    """
+    parts = partition(federation, target.members, groups=target.member_groups, seed=seed)
+    return tuple(sorted(len(part) for part in parts if len(part)))
 
 
 def measured_to_json(measured: Measured) -> dict[str, Any]:

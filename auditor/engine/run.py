@@ -19,7 +19,7 @@ from auditor.engine.measure import Measurer
 from auditor.engine.packing import unpack
 from auditor.engine.paths import Paths, measure_paths
 from auditor.engine.plan import Plan, make_plan
-from auditor.engine.practice import observed_of
+from auditor.engine.practice import observed_of, silo_sizes
 from auditor.engine.probe import measure_speed
 from auditor.engine.progress import Progress, Silent
 from auditor.engine.session import Clock, Session
@@ -154,6 +154,7 @@ class _Run:
             outcomes=outcomes,
             utility=measurer.utility(),
             facts=facts,
+            silos=silo_sizes(target, self._document.settings.federation, seed=work.train.seed),
             observed=self._observed(work, session),
             games=self._games(plan, work, session),
         )

@@ -43,6 +43,11 @@ def test_what_was_measured_has_numbers_with_intervals_and_effort(finished: Path)
         assert all(m["interval"] or m["refused"] for m in outcome["measurements"])
 
 
+def test_the_silos_of_the_federation_are_named(finished: Path) -> None:
+    """240 records, 40 % of them members, dealt to three clients."""
+    assert results_of(finished)["accounting"]["silos"] == [32, 32, 32]
+
+
 def test_arrays_are_named_by_their_hash_and_no_file_but_results_names_them(finished: Path) -> None:
     refs = results_of(finished)["arrays"]
     assert refs
