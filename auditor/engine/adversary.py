@@ -14,7 +14,7 @@ from auditor.core.grants import Grant
 from auditor.engine.packing import unpack
 from auditor.engine.units import Unit
 from auditor.observations.released import Observation
-from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
+from auditor.observations.returned import AttackOutput, Attributions, MembershipScores, Reconstruction, RecoveredLabels
 from auditor.targets.target import Target
 
 
@@ -129,5 +129,10 @@ def check_output(output: AttackOutput, *, candidates: int, input_shape: tuple[in
         case RecoveredLabels(counts=counts):
             if counts.ndim != 1 or bool((counts < 0).any()):
                 raise AttackFailed("gave label counts that are not counts")
+        case Attributions(scores=scores, choices=choices):
+            if scores.shape != (candidates, len(choices)):
+                raise AttackFailed(f"gave {tuple(scores.shape)} scores for {candidates} candidates")
+            if bool(scores.isnan().any()):
+                raise AttackFailed("gave scores that are not numbers")
         case _:
             raise AttackFailed(f"gave a {type(output).__name__}, which no metric reads")

@@ -17,10 +17,12 @@ class Game:
     Attributes:
         candidates: Records that an attack scores.
         is_member: Shape ``(candidates,)``, bool.
+        order: Place of each candidate among members, then non-members.
     """
 
     candidates: Records
     is_member: Tensor
+    order: Tensor
 
 
 def membership_game(target: Target, *, seed: int) -> Game:
@@ -30,7 +32,7 @@ def membership_game(target: Target, *, seed: int) -> Game:
     is_member = torch.arange(len(inputs)) < len(target.members)
     generator = torch.Generator().manual_seed(derive_seed(seed, "candidates"))
     order = torch.randperm(len(inputs), generator=generator)
-    return Game(Records(inputs[order], labels[order]), is_member[order])
+    return Game(Records(inputs[order], labels[order]), is_member[order], order)
 
 
 def reference_row(index: int, *, candidates: int, population: int, members: int, seed: int) -> Tensor:

@@ -1,46 +1,34 @@
 """Where truth and attack outputs meet: finished units become outcomes."""
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from auditor.attacks.base import Attack
 from auditor.attacks.registry import available
 from auditor.core.errors import AttackDoesNotApply
-from auditor.core.measurement import ArrayRef, Measurement, Outcome, OutcomeStatus
+from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.core.seeds import derive_seed
+from auditor.engine.answers import Answers, Measured, restricted_name
 from auditor.engine.executors import failure
 from auditor.engine.game import Game
+from auditor.engine.outputs import predicted_classes
 from auditor.engine.packing import unpack, unpack_output, unpack_queries, unpack_truth
 from auditor.engine.plan import Plan, PlannedAttack
 from auditor.engine.session import Session
 from auditor.engine.units import Unit
 from auditor.engine.work import Work, reference_units
 from auditor.metrics.labels import measure_labels
-from auditor.metrics.membership import measure_membership
 from auditor.metrics.reconstruction import measure_reconstruction
-from auditor.metrics.shift import BlindBaseline, beside, blind_baseline
-from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
+from auditor.observations.returned import AttackOutput, Attributions, MembershipScores, Reconstruction, RecoveredLabels
 from auditor.store.journal import JournalEntry, UnitStatus
 from auditor.store.run_directory import RunDirectory
 from auditor.targets.target import Target
 
 _NOTES = 8
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Metrics of one attack with the curves beside them."""
-
-    measurements: tuple[Measurement, ...]
-    arrays: tuple[ArrayRef, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +69,7 @@ class Measurer:
         self._game = game
         self._directory = directory
         self._seed = seed
+        self._answers = Answers(target, game, directory=directory, seed=seed)
 
     def outcomes(self) -> tuple[Outcome, ...]:
         """One outcome for each planned attack, in the order of the plan."""
@@ -196,7 +185,9 @@ class Measurer:
     def _measured(self, row: PlannedAttack, units: Sequence[Unit], outputs: Mapping[int, AttackOutput]) -> Measured:
         first = next(iter(outputs.values()))
         if isinstance(first, MembershipScores):
-            return self._membership(row, first)
+            return self._answers.membership(row, units[0], first)
+        if isinstance(first, Attributions):
+            return self._answers.attributions(row, units[0], first)
         path = self._directory.output_path(units[0].inputs["observation"][0])
         truths = [unpack_truth(path, index) for index in outputs]
         if isinstance(first, RecoveredLabels):
@@ -218,47 +209,12 @@ class Measurer:
             )
         )
 
-    def _membership(self, row: PlannedAttack, scores: MembershipScores) -> Measured:
-        self._keep_scores(row, scores)
-        measures = measure_membership(scores, self._game.is_member)
-        roc = self._directory.write_array("roc", measures.roc)
-        seed = derive_seed(self._seed, "negative control", row.attack)
-        controls = [m for m in beside(scores, self._game.is_member, self._blind, seed=seed) if m.value is not None]
-        measurements = (*map(self._with_floor, measures.measurements), *controls)
-        return Measured(measurements, (roc,), (*measures.warnings, self._blind.sentence))
-
-    @cached_property
-    def _blind(self) -> BlindBaseline:
-        """What can be told without the model: once for all membership attacks."""
-        seed = derive_seed(self._seed, "blind baseline")
-        return blind_baseline(self._target.members, self._target.nonmembers, seed=seed)
-
-    def _with_floor(self, found: Measurement) -> Measurement:
-        """Where the samples differ by themselves, that difference is the floor, not a guess."""
-        if not self._blind.shifted:
-            return found
-        same = next((m for m in self._blind.measures.measurements if m.key == found.key), None)
-        if same is None or same.value is None or same.value <= (found.floor or 0.0):
-            return found
-        return found.model_copy(
-            update={"floor": same.value, "floor_is": "telling the two samples apart without the model"}
-        )
-
-    def _keep_scores(self, row: PlannedAttack, scores: MembershipScores) -> None:
-        """For the assessor: scores by position among the candidates, with the truth."""
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(["candidate", "is_member", "score"])
-        pairs = zip(self._game.is_member.tolist(), scores.scores.tolist(), strict=True)
-        writer.writerows([i, int(member), repr(score)] for i, (member, score) in enumerate(pairs))
-        self._directory.write_restricted(f"{_file(row)}.csv", text.getvalue().encode())
-
     def _keep_reconstructions(self, row: PlannedAttack, found: Sequence[Reconstruction]) -> None:
         """For the assessor: the reconstructed records of each update, in model units."""
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {f"update_{i}": item.inputs.numpy() for i, item in enumerate(found)}
         np.savez_compressed(buffer, **arrays)
-        self._directory.write_restricted(f"{_file(row)}.npz", buffer.getvalue())
+        self._directory.write_restricted(f"{restricted_name(row)}.npz", buffer.getvalue())
 
     # The model itself
 
@@ -272,7 +228,7 @@ class Measurer:
             if not bool(which.any()):
                 continue
             if self._target.model.shape.task == "classification":
-                right = _classes(queries.outputs[which]) == queries.labels[which]
+                right = predicted_classes(queries.outputs[which]) == queries.labels[which]
                 figures[f"accuracy_{name}"] = float(right.double().mean())
             figures[f"loss_{name}"] = float(queries.losses[which].double().mean())
         return figures
@@ -288,14 +244,3 @@ def _left_out(reasons: Mapping[str, str], whole: int) -> tuple[str, ...]:
         f"The attack does not apply to {list(reasons.values()).count(why)} of {whole} updates: {why}."
         for why in dict.fromkeys(reasons.values())
     )
-
-
-def _classes(outputs: torch.Tensor) -> torch.Tensor:
-    """Predicted classes; one output column is a logit of class 1."""
-    if outputs.ndim == 1 or outputs.shape[1] == 1:
-        return (outputs.reshape(len(outputs)) > 0).long()
-    return outputs.argmax(dim=1)
-
-
-def _file(row: PlannedAttack) -> str:
-    return f"{row.scenario}/{row.attack.replace('/', '.')}@{row.state}"

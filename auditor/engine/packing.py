@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from auditor.core.errors import ExitCode, StoreError
+from auditor.engine.packing_series import series_meta, series_of, series_tensors
 from auditor.observations.model import LocalTraining, Privatisation, State
 from auditor.observations.records import Records
-from auditor.observations.released import Aggregate, ClientUpdate, Queries
+from auditor.observations.released import Aggregate, ClientUpdate, Queries, StolenCheckpoint, SummedRounds
 from auditor.observations.returned import AttackOutput, Attributions, MembershipScores, Reconstruction, RecoveredLabels
 
 if TYPE_CHECKING:
-    from auditor.simulation.observe import ObservedUpdate
+    from auditor.simulation.observed import ObservedUpdate
 
 
 @dataclass(frozen=True)
@@ -72,23 +73,34 @@ def unpack(path: Path, *, prefixes: tuple[str, ...] = ("",)) -> Packed:
 
 # Updates. ``before`` is kept once: all updates of a unit start from the same state.
 
+_OBSERVED = ("before/", "update/", "labels", "buffers/", "shown/", "rounds/", "sent/", "after/", "momentum/")
+"""Parts of an observation; ``truth.`` is not among them."""
+
 
 def pack_updates(observed: list["ObservedUpdate"]) -> bytes:
     """Observed updates with the records behind them."""
     tensors: dict[str, Tensor] = {}
     meta: list[dict[str, Any]] = []
+    before: State | None = None
     for i, item in enumerate(observed):
         seen, truth = item.observation, item.truth
-        if i == 0:
+        tensors |= {f"{i}/truth.inputs": truth.inputs, f"{i}/truth.labels": truth.labels}
+        if isinstance(seen, SummedRounds | StolenCheckpoint):
+            tensors |= _named(f"{i}/", series_tensors(seen))
+            meta.append(series_meta(seen))
+            continue
+        if before is None:
+            before = seen.before
             tensors |= _named("before/", seen.before)
-        elif any(not _same(seen.before[name], observed[0].observation.before[name]) for name in seen.before):
+        elif any(not _same(seen.before[name], before[name]) for name in seen.before):
             tensors |= _named(f"{i}/before/", seen.before)
         tensors |= _named(f"{i}/update/", seen.update)
-        tensors |= {f"{i}/truth.inputs": truth.inputs, f"{i}/truth.labels": truth.labels}
         if seen.labels is not None:
             tensors[f"{i}/labels"] = seen.labels
         if isinstance(seen, ClientUpdate) and seen.buffers_after is not None:
             tensors |= _named(f"{i}/buffers/", seen.buffers_after)
+        if isinstance(seen, ClientUpdate) and seen.shown is not None:
+            tensors |= _named(f"{i}/shown/", seen.shown)
         meta.append(_update_meta(seen))
     return pack(tensors, {"updates": meta})
 
@@ -111,14 +123,17 @@ def _update_meta(seen: ClientUpdate | Aggregate) -> dict[str, Any]:
         "local": asdict(seen.local),
         "privatisation": asdict(seen.privatisation),
         "buffers": isinstance(seen, ClientUpdate) and seen.buffers_after is not None,
+        "shown": isinstance(seen, ClientUpdate) and seen.shown is not None,
     }
 
 
-def unpack_update(path: Path, index: int) -> ClientUpdate | Aggregate:
-    """One observed update, without the truth: that part of the file is not even read."""
-    own = tuple(f"{index}/{part}" for part in ("before/", "update/", "labels", "buffers/"))
+def unpack_update(path: Path, index: int) -> ClientUpdate | Aggregate | SummedRounds | StolenCheckpoint:
+    """One observed update or series, without the truth: that part of the file is not even read."""
+    own = tuple(f"{index}/{part}" for part in _OBSERVED)
     packed = unpack(path, prefixes=("before/", *own))
     meta = packed.meta["updates"][index]
+    if meta["type"] in ("sums", "checkpoint"):
+        return series_of(meta, lambda prefix: packed.under(f"{index}/{prefix}"))
     before = packed.under(f"{index}/before/") or packed.under("before/")
     shared = {
         "round": meta["round"],
@@ -133,7 +148,8 @@ def unpack_update(path: Path, index: int) -> ClientUpdate | Aggregate:
     if meta["type"] == "aggregate":
         return Aggregate(clients=meta["clients"], **shared)
     buffers = packed.under(f"{index}/buffers/") if meta["buffers"] else None
-    return ClientUpdate(buffers_after=buffers, **shared)
+    shown = packed.under(f"{index}/shown/") if meta["shown"] else None
+    return ClientUpdate(buffers_after=buffers, shown=shown, **shared)
 
 
 def unpack_truth(path: Path, index: int) -> Records:

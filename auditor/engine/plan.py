@@ -17,7 +17,20 @@ from auditor.engine.audits import PlannedAudit, plan_audits
 from auditor.engine.probe import Speed
 from auditor.engine.selection import attack_parameters, chosen_attacks, require_installed
 from auditor.engine.sweeps import MODEL_ATTACK, Variant, variants_of
-from auditor.observations.released import Aggregate, ClientUpdate, Queries, Weights
+from auditor.engine.views import GAMES, TRAININGS
+from auditor.observations.model import Preprocessing
+from auditor.observations.released import (
+    Aggregate,
+    Checkpoints,
+    ClientUpdate,
+    LabelOracle,
+    MaskedRecords,
+    Queries,
+    Rounds,
+    StolenCheckpoint,
+    SummedRounds,
+    Weights,
+)
 from auditor.policy.protocol import protocol_digest
 from auditor.simulation.grants import EffectiveGrants, effective_grants
 from auditor.targets.sizes import federation_sizes
@@ -51,7 +64,7 @@ class PlannedAttack:
 
     Attributes:
         status: ``run``, or an :class:`OutcomeStatus` other than measured.
-        view: ``client``, ``aggregate``, ``queries`` or ``weights``; empty where it does not run.
+        view: What it reads, as in ``_VIEWS``; empty where it does not run.
         updates: Observations to attack.
         references: Reference models that it reads.
         seconds: Estimated, without the reference models, which attacks share; None where it does not run.
@@ -95,6 +108,7 @@ class Plan:
         reference_seconds, training_seconds: Estimated, for each model.
         variants: The adversaries of the sweeps.
         audits: Of epsilon, with canaries.
+        watching_seconds: Estimated, for trainings that are played again to be watched.
     """
 
     attacks: tuple[PlannedAttack, ...]
@@ -107,6 +121,7 @@ class Plan:
     training_seconds: float
     variants: tuple[Variant, ...] = ()
     audits: tuple[PlannedAudit, ...] = ()
+    watching_seconds: float = 0.0
 
     @property
     def played(self) -> tuple[Scenario, ...]:
@@ -117,7 +132,7 @@ class Plan:
     def seconds(self) -> float:
         """Estimate of the whole run on one worker."""
         attacks = sum(planned.seconds or 0.0 for planned in self.attacks)
-        attacks += sum(audit.seconds for audit in self.audits)
+        attacks += self.watching_seconds + sum(audit.seconds for audit in self.audits)
         return self.training_seconds + self.reference_models * self.reference_seconds + attacks
 
     def to_json(self) -> dict[str, Any]:
@@ -126,6 +141,7 @@ class Plan:
             "protocol_sha256": self.protocol_sha256,
             "estimated_seconds": round(self.seconds, 1),
             "training_seconds": round(self.training_seconds, 2),
+            "watching_seconds": round(self.watching_seconds, 2),
             "reference_models": self.reference_models,
             "reference_seconds": round(self.reference_seconds, 2),
             "withheld": {
@@ -168,6 +184,7 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
     what_if = [row for variant in variants for row in _what_if(plan, variant, settings.sweeps[variant.sweep], rows)]
     used = {row.attack: parameters[row.attack] for row in rows if row.attack in parameters}
     training = speed.training_seconds(settings.federation, shape=target.model.shape)
+    watched = len({(row.scenario, row.view) for row in (*rows, *what_if) if row.runs and row.view in TRAININGS})
     return Plan(
         attacks=(*rows, *what_if),
         scenarios=scenarios,
@@ -179,6 +196,7 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
         training_seconds=training if target.weights is None else 0.0,
         variants=variants,
         audits=plan_audits(settings, target),
+        watching_seconds=watched * speed.watching_seconds(settings.federation, shape=target.model.shape),
     )
 
 
@@ -193,7 +211,7 @@ def _what_if(
     found = plan(variant.scenario, [name for name in dict.fromkeys(sweep.attacks) if name not in done])
     return [
         replace(row, what_if=True)
-        if not row.runs or row.view in _UPDATES
+        if not row.runs or row.view in (*_UPDATES, *TRAININGS)
         else PlannedAttack(row.scenario, row.attack, None, OutcomeStatus.NOT_APPLICABLE, (MODEL_ATTACK,), what_if=True)
         for row in found
     ]
@@ -210,8 +228,23 @@ def _planner(
 ) -> "_Planner":
     """A planner for the federation that the scenario plays."""
     federation = scenario.federation_of(document.settings.federation)
-    shape = target.model.shape.model_copy(update=dict(federation_sizes(federation, len(target.members))))
+    shape = target.model.shape.model_copy(
+        update={
+            **federation_sizes(federation, len(target.members)),
+            "traits": target.model.shape.traits | _traits(federation, target.model.preprocessing),
+        }
+    )
     return _Planner(document.settings.budget, federation, shape, speed, installed, parameters)
+
+
+def _traits(federation: FederationSettings, known: Preprocessing) -> frozenset[str]:
+    """What attacks ask for beyond the model: columns of categories, and cohorts that tell clients apart."""
+    found = set()
+    if any(column.kind == "categorical" for column in known.columns):
+        found.add("categorical_column")
+    if federation.participation.scheme != "full" and federation.rounds >= federation.clients:
+        found.add("changing_cohorts")
+    return frozenset(found)
 
 
 def _to_control(rows: Sequence[PlannedAttack], installed: Mapping[str, AttackEntry]) -> list[str]:
@@ -265,7 +298,7 @@ class _Planner:
             updates=updates,
             references=cost.reference_models,
             seconds=seconds,
-            cheap=cost.gradient_evaluations <= CHEAP,
+            cheap=view in TRAININGS or cost.gradient_evaluations <= CHEAP,
             control=control,
         )
 
@@ -282,6 +315,8 @@ class _Planner:
         Where an update holds all records of its clients, no client is seen twice: repeats would count a record as
         several.
         """
+        if view == "sums":
+            return 1  # one log, which asks about several clients
         clients = max(1, self.shape.aggregated_clients) if view == "aggregate" else 1
         whole = self.federation.algorithm != "fedsgd"
         distinct = max(1, self.federation.clients // clients) if whole else MANY_RECORDS
@@ -295,11 +330,18 @@ class _Planner:
         return min(max(FEW_UPDATES, min(wanted, fits)), distinct)
 
 
-_UPDATES = ("client", "aggregate")
+_UPDATES = ("client", "aggregate", "part", "sums", "checkpoint")
 _VIEWS = (
     ("client", ClientUpdate, Grant.CLIENT_UPDATE),
     ("aggregate", Aggregate, Grant.AGGREGATE_UPDATE),
+    ("part", ClientUpdate, Grant.PARTIAL_UPDATE),
+    ("sums", SummedRounds, Grant.ALL_ROUNDS),
+    ("checkpoint", StolenCheckpoint, Grant.CHECKPOINT),
+    ("rounds", Rounds, Grant.ALL_ROUNDS),
+    ("checkpoints", Checkpoints, Grant.CHECKPOINT),
     ("queries", Queries, Grant.MODEL_QUERIES),
+    ("labels", LabelOracle, Grant.MODEL_QUERIES),
+    ("masked", MaskedRecords, Grant.MODEL_QUERIES),
     ("weights", Weights, Grant.MODEL_WEIGHTS),
 )
 
@@ -313,7 +355,7 @@ def _view(attack: Attack, granted: frozenset[Grant]) -> str:
 def _unanswerable(attack: Attack, view: str, shape: TargetShape) -> list[str]:
     """Reasons from the sample data."""
     reasons = []
-    if view == "queries" and not (shape.members and shape.nonmembers):
+    if view in GAMES and not (shape.members and shape.nonmembers):
         reasons.append("needs records that trained the model and records that did not; target.data has no such splits")
     if Grant.POPULATION_DATA in attack.needs.grants and not shape.population:
         reasons.append("needs other records of the same kind; target.data has no population split")

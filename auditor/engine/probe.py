@@ -45,6 +45,12 @@ class Speed:
         gradients = cost.gradient_evaluations * self.gradient_seconds(shape.records_per_update)
         return gradients + cost.queries * self.record * candidates
 
+    def watching_seconds(self, federation: FederationSettings, *, shape: TargetShape) -> float:
+        """One training watched round by round: a gradient of each candidate, and its loss under each update."""
+        candidates = shape.members + shape.nonmembers
+        passes = 4 + shape.aggregated_clients  # a gradient costs about three forward passes
+        return self.training_seconds(federation, shape=shape) + federation.rounds * candidates * passes * self.record
+
     def training_seconds(self, federation: FederationSettings, *, shape: TargetShape) -> float:
         """One model trained with the whole federation."""
         taking_part = federation.participation

@@ -8,6 +8,7 @@ from auditor.engine.executors import Executor
 from auditor.engine.plan import Plan
 from auditor.engine.progress import Progress
 from auditor.engine.units import Task, Unit, UnitResult
+from auditor.engine.views import TRAININGS
 from auditor.engine.work import Work
 from auditor.store.journal import JournalEntry, UnitStatus
 from auditor.store.run_directory import RunDirectory
@@ -81,13 +82,19 @@ class Session:
 
     def stages(self, plan: Plan, work: Work) -> Iterator[Stage]:
         """In the order in which they are done; each is made when the ones before it have ended."""
-        fresh = [unit for unit in work.observations if "model" not in unit.inputs]
+        watched = [unit for unit in work.observations if unit.details["view"] in TRAININGS]
+        fresh = [unit for unit in work.observations if "model" not in unit.inputs and unit not in watched]
         after = [unit for unit in work.observations if "model" in unit.inputs]
         yield Stage("Audited model and updates", [work.train, *fresh], plan.training_seconds, _always)
         yield Stage("Updates and answers of the trained model", after, 0.0, _always)
         rows = [row for row in plan.attacks if row.runs and not row.what_if]
-        cheap = [row for row in rows if row.cheap and not row.references]
+        cheap = [row for row in rows if row.cheap and not row.references and row.view not in TRAININGS]
         yield self._attacks("Quick attacks", [work.attacks[row.key] for row in cheap], _sum(r.seconds for r in cheap))
+        yield Stage("Trainings as watched", watched, plan.watching_seconds, lambda unit: self._clock.left / 2)
+        over = [row for row in rows if row.view in TRAININGS]
+        yield self._attacks(
+            "Attacks on trainings", [work.attacks[row.key] for row in over], _sum(r.seconds for r in over)
+        )
         games = [unit for units in work.audits.values() for unit in units]
         yield Stage(
             "Canaries for epsilon", games, _sum(audit.seconds for audit in plan.audits), lambda _: self._clock.left

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from auditor.attacks.base import AltersModel
+from auditor.attacks.base import AltersModel, AltersTraining
 from auditor.attacks.registry import available
 from auditor.config.document import AuditDocument
 from auditor.config.scenario import Scenario
@@ -19,7 +19,11 @@ from auditor.engine.audits import RUN, audit_details
 from auditor.engine.paths import Paths
 from auditor.engine.plan import Plan, PlannedAttack
 from auditor.engine.units import Unit, UnitKind, make_unit
+from auditor.engine.views import OF_WEIGHTS, TRAININGS
 from auditor.targets.target import Target
+
+CHECKPOINTS = 4
+"""Stored states of one training: few enough to be left lying about, and the last says most."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Shown(NamedTuple):
         grants: What the scenario grants; empty where it makes no difference.
         scenario: Name of a scenario that plays a federation of its own; empty where it plays the user's.
         altered_by: Name of the attack that alters the model which clients receive; empty where none does.
+        own: How many clients the adversary has.
     """
 
     view: str
@@ -67,6 +72,7 @@ class Shown(NamedTuple):
     grants: tuple[str, ...] = ()
     scenario: str = ""
     altered_by: str = ""
+    own: int = 0
 
 
 def target_digest(target: Target, document: AuditDocument) -> str:
@@ -141,14 +147,37 @@ class _Maker:
 
     def shown(self, row: PlannedAttack, state: ModelState) -> Shown:
         """What names an observation: scenarios that show the same share it."""
-        if row.view in ("queries", "weights"):
+        if row.view in OF_WEIGHTS:
+            return Shown("weights", state)
+        if row.view == "queries":
             return Shown(row.view, state)
         scenario = self._scenario(row.scenario)
+        if row.view in TRAININGS:
+            return self._shown_training(row, scenario)
         observer = "server" if scenario.actor == "server" else "participant"
-        own = scenario.name if scenario.federation or scenario.privacy else ""
+        own = scenario.name if scenario.federation or scenario.privacy or scenario.part else ""
         attack = available()[row.attack].attack
         by = row.attack if attack is not None and issubclass(attack, AltersModel) else ""
         return Shown(row.view, state, observer, tuple(sorted(self._plan.grants[row.scenario].granted)), own, by)
+
+    def _shown_training(self, row: PlannedAttack, scenario: Scenario) -> Shown:
+        """Scenarios that watch the same training from the same place share it."""
+        name = scenario.name if scenario.federation or scenario.privacy else ""
+        if row.view == "checkpoints":
+            return Shown(row.view, ModelState.TRAINED, scenario=name)
+        server = scenario.actor == "server"
+        singly = server and Grant.CLIENT_UPDATE in self._plan.grants[row.scenario].granted
+        federation = scenario.federation_of(self._document.settings.federation)
+        attack = available()[row.attack].attack
+        return Shown(
+            row.view,
+            ModelState.TRAINED,
+            observer="server" if server else "participant",
+            grants=(Grant.CLIENT_UPDATE.value if singly else Grant.AGGREGATE_UPDATE.value,),
+            scenario=name,
+            altered_by=row.attack if attack is not None and issubclass(attack, AltersTraining) else "",
+            own=scenario.own_clients(federation.clients),
+        )
 
     def _scenario(self, name: str) -> Scenario:
         return next(scenario for scenario in self._plan.played if scenario.name == name)
@@ -164,6 +193,16 @@ class _Maker:
     def observe(self, shown: Shown, *, train: Unit) -> Unit:
         """One seed for the views of a state, so that a sum holds the updates that are seen singly."""
         details: dict[str, Any] = {"view": shown.view, "state": shown.state.value, "seed": str(self._seed)}
+        if shown.view in TRAININGS:
+            details |= {
+                "training_seed": str(train.seed),
+                "count": CHECKPOINTS,
+                "sees_clients": Grant.CLIENT_UPDATE.value in shown.grants,
+                "own": shown.own,
+                "altered": self._altered(shown),
+                **self._played(shown.scenario),
+            }
+            return self._unit(UnitKind.OBSERVE, f"{shown.view} of a training", details)
         if shown.observer:
             details |= {
                 "grants": list(shown.grants),
@@ -171,10 +210,16 @@ class _Maker:
                 "count": self._count(shown),
                 "partition_seed": train.seed,
                 "altered": self._altered(shown),
+                **self._part(shown),
                 **self._played(shown.scenario),
             }
         inputs = {"model": (train.key,)} if shown.state is ModelState.TRAINED else {}
         return self._unit(UnitKind.OBSERVE, f"{shown.view} at the {shown.state.value} model", details, inputs=inputs)
+
+    def _part(self, shown: Shown) -> dict[str, Any]:
+        """What a scenario shows of an update of which it shows a part."""
+        part = self._scenario(shown.scenario).part if shown.view == "part" and shown.scenario else None
+        return {"part": part.model_dump(mode="json")} if part else {}
 
     def _altered(self, shown: Shown) -> dict[str, Any]:
         """Who alters the model, and how; empty where nobody does."""
@@ -214,7 +259,7 @@ class _Maker:
             "knows": knows.names(),
             "references": row.references,
             "batched": self._paths.candidates == "stacked",
-            "altered": seen.details.get("altered", {}),
+            "altered": {} if row.view in TRAININGS else seen.details.get("altered", {}),
         }
         return tuple(
             self._unit(

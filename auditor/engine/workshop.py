@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from auditor.attacks.base import AlteredModel, AltersModel, Attack, Knowledge, ReadsPrior, RunContext
+from auditor.attacks.base import AlteredModel, AltersModel, AltersTraining, Attack, Knowledge, ReadsPrior, RunContext
 from auditor.attacks.registry import available
+from auditor.config.scenario import PartSettings
 from auditor.config.settings import AuditSettings, FederationSettings, PrivacySettings
 from auditor.core.errors import AttackFailed, AuditorError
 from auditor.core.grants import Grant
@@ -20,10 +21,14 @@ from auditor.engine.audits import play_unit
 from auditor.engine.memory import free_memory, is_out_of_memory
 from auditor.engine.models import Models
 from auditor.engine.packing import pack, pack_output, pack_queries, pack_updates, unpack, unpack_truth, unpack_update
+from auditor.engine.seen import handed, was_cut
 from auditor.engine.units import Made, Task, Unit, UnitKind
+from auditor.engine.views import GAMES
+from auditor.engine.watching import Training
 from auditor.observations.model import State
+from auditor.observations.moving import on_device
 from auditor.observations.records import Records
-from auditor.observations.released import Observation, Queries, Weights
+from auditor.observations.released import Observation, Queries, Rounds
 from auditor.simulation.observe import observe_updates
 from auditor.targets.target import Target
 
@@ -58,6 +63,8 @@ class Workshop:
                 return Made(self.models.train(unit))
             case UnitKind.REFERENCE:
                 return Made(self.models.references(unit))
+            case UnitKind.OBSERVE if unit.details["view"] == "rounds":
+                return self._watch(task)
             case UnitKind.OBSERVE:
                 return Made(self._observe(unit))
             case UnitKind.ATTACK:
@@ -73,6 +80,8 @@ class Workshop:
         return _moved(unpack(self._locate(unit.inputs["model"][0])).tensors, self.device)
 
     def _observe(self, unit: Unit) -> bytes:
+        if unit.details["view"] == "checkpoints":
+            return self._training(unit).checkpoints()
         if unit.details["view"] == "queries":
             return self._queries(self._state(unit))
         if unit.details["view"] == "weights":
@@ -95,6 +104,7 @@ class Workshop:
             observer=unit.details["observer"],
             partition_seed=unit.details["partition_seed"],
             state_for=sent.for_client,
+            part=PartSettings.model_validate(unit.details["part"]) if unit.details.get("part") else None,
         )
         return pack_updates(observed)
 
@@ -111,6 +121,16 @@ class Workshop:
         context = RunContext(device=self.device, seed=int(by["seed"]))
         sent = attack.alter(self.target.model, self._state(unit), known, context)
         return replace(sent, state=_moved(sent.state, self.device))
+
+    def _training(self, unit: Unit) -> Training:
+        return Training(unit, self.target, initial=self.models.initial(), device=self.device)
+
+    def _watch(self, task: Task) -> Made:
+        """The rounds of a training, with somebody in them who deviates where the scenario says so."""
+        by = task.unit.details["altered"]
+        attack = _made(by["attack"], by["parameters"]) if by else None
+        assert attack is None or isinstance(attack, AltersTraining)
+        return self._training(task.unit).log(self.models.game, attack=attack, seconds_left=task.seconds_left)
 
     def _queries(self, state: State) -> bytes:
         outputs, losses = self.models.answers(state, self.models.game.candidates)
@@ -135,19 +155,22 @@ class Workshop:
         if unit.details["altered"]:
             known = replace(known, model=self._altered(unit, unit.details["altered"]).model)
         done = self._attacked(attack, known, task, batched=bool(unit.details["batched"]))
-        return Made(pack_output(done.output, {"cut": done.cut}), done.cut)
+        cut = done.cut or (unit.details["view"] == "rounds" and was_cut(self._locate(unit.inputs["observation"][0])))
+        return Made(pack_output(done.output, {"cut": cut}), cut)
 
     def _attacked(self, attack: Attack, known: Knowledge, task: Task, *, batched: bool) -> Attacked:
         """The attack's output; where its candidates do not fit into memory at once, they go one after the other."""
+        seen = self._seen(task.unit, attack)
+        asked = len(seen.candidates) if isinstance(seen, Rounds) else len(self.models.game.candidates)
         try:
             return run_attack(
                 attack,
-                self._seen(task.unit),
+                seen,
                 known,
                 seed=task.unit.seed,
                 device=self.device,
                 seconds_left=task.seconds_left,
-                candidates=len(self.models.game.candidates),
+                candidates=asked,
                 batched=batched,
             )
         except (MemoryError, RuntimeError) as error:
@@ -165,24 +188,11 @@ class Workshop:
         mixed = Records(torch.cat([truth.inputs, others.inputs]), torch.cat([truth.labels, others.labels]))
         return mixed[order].to(self.device)
 
-    def _seen(self, unit: Unit) -> Observation:
-        path = self._locate(unit.inputs["observation"][0])
-        match unit.details["view"]:
-            case "queries":
-                packed = unpack(path)
-                names = ("outputs", "losses", "labels")
-                return Queries(*(packed.tensors[name].to(self.device) for name in names))
-            case "weights":
-                return Weights(_moved(unpack(path).tensors, self.device))
-            case _:
-                seen = unpack_update(path, int(unit.details["index"]))
-                labels = None if seen.labels is None else seen.labels.to(self.device)
-                return replace(
-                    seen,
-                    before=_moved(seen.before, self.device),
-                    update=_moved(seen.update, self.device),
-                    labels=labels,
-                )
+    def _seen(self, unit: Unit, attack: Attack) -> Observation:
+        path, view = self._locate(unit.inputs["observation"][0]), str(unit.details["view"])
+        if view in GAMES:
+            return handed(view, path, attack, target=self.target, models=self.models, device=self.device)
+        return on_device(unpack_update(path, int(unit.details["index"])), self.device)
 
 
 def _made(name: str, parameters: Mapping[str, Any]) -> Attack:

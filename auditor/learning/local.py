@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auditor.core.seeds import derive_seed
 from auditor.learning.functional import FunctionalModel
-from auditor.learning.optimisers import Optimiser
+from auditor.learning.optimisers import Memory, Optimiser
 from auditor.learning.randomness import seeded
 from auditor.observations.model import LocalTraining, State
 from auditor.observations.records import Records
@@ -21,11 +21,13 @@ class Trained(NamedTuple):
         state: After the last step.
         losses: Mean loss of each step's batch before that step, shape ``(steps,)``.
         gradient: Of the last step, without the proximal term; empty where no step was taken.
+        memory: The optimiser's, after the last step; empty where it was not kept.
     """
 
     state: dict[str, Tensor]
     losses: Tensor
     gradient: dict[str, Tensor]
+    memory: Memory = Memory()
 
 
 def batch_order(n: int, recipe: LocalTraining, seed: int) -> list[Tensor]:
@@ -116,7 +118,7 @@ def _unrolled(
         current = {**current, **dict(zip(names, stepped.parameters, strict=True)), **found.buffers}
         last = found.gradient
         losses.append(found.loss)
-    return Trained(current, torch.stack(losses) if losses else start[0].new_zeros(0), last)
+    return Trained(current, torch.stack(losses) if losses else start[0].new_zeros(0), last, memory)
 
 
 def _in_place(
@@ -141,7 +143,7 @@ def _in_place(
             for weight, moved in zip(weights, stepped.parameters, strict=True):
                 weight.copy_(moved)
         losses.append(loss.detach())
-    return Trained(model.snapshot(), torch.stack(losses) if losses else weights[0].new_zeros(0), last)
+    return Trained(model.snapshot(), torch.stack(losses) if losses else weights[0].new_zeros(0), last, memory)
 
 
 def with_proximal(

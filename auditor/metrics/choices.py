@@ -1,11 +1,19 @@
 """How often an attack picks the true answer among several, beside a guess by the commonest one."""
 
+import numpy as np
 import torch
+from sklearn.ensemble import ExtraTreesClassifier
 from torch import Tensor
 
 from auditor.core.measurement import Interval, Measurement
 from auditor.metrics.intervals import clopper_pearson
+from auditor.metrics.shift import blind_features
+from auditor.observations.records import Records
 from auditor.observations.returned import Attributions
+
+COMMONEST = "always the commonest answer"
+BLIND = "a classifier on inputs and labels that never saw the model"
+IMPUTED = "imputation from other records, without the model"
 
 
 def measure_gain(found: Attributions, baseline: Attributions, truth: Tensor) -> Measurement:
@@ -41,6 +49,77 @@ def measure_gain(found: Attributions, baseline: Attributions, truth: Tensor) -> 
     )
 
 
+def measure_source(
+    found: Attributions, records: Records, owner: Tensor, asked: Tensor, *, seed: int
+) -> tuple[Measurement, ...]:
+    """Whose record is it? For records that a client holds; beside it a guess without the model, and a control.
+
+    Args:
+        found: Scores of each client, for records that somebody holds and for others.
+        records: The same records.
+        owner: The true client; negative where nobody holds the record.
+        asked: For these, a client drawn like the owners are spread: nothing can be found there.
+        seed: Of the classifier's folds.
+    """
+    inside = owner >= 0
+    blind = _blind_source(records[inside], owner[inside], seed=seed)
+    commonest = _commonest(owner[inside])
+    reached = float(blind.double().mean())
+    floor, how = max((commonest, COMMONEST), (reached, BLIND))
+    return (
+        *measure_choices(_some(found, inside), owner[inside], floor=floor, floor_is=how),
+        *(_beside(m, "control") for m in measure_choices(_some(found, ~inside), asked[~inside])),
+        _beside(_accuracy(blind, floor=commonest, floor_is=COMMONEST, answers=len(found.choices)), "blind"),
+    )
+
+
+def measure_attribute(
+    found: Attributions, baseline: Attributions, truth: Tensor, is_member: Tensor
+) -> tuple[Measurement, ...]:
+    """Accuracy and gain over imputation on training records; the gain on other records is no leak of theirs.
+
+    Args:
+        found: Scores of each value, for members and non-members.
+        baseline: The same without the model.
+        truth: The true values.
+        is_member: Bool, shape ``(candidates,)``.
+    """
+    mine, imputed = _some(found, is_member), _some(baseline, is_member)
+    floor = float(right_answers(imputed, truth[is_member]).double().mean())
+    (accuracy,) = measure_choices(mine, truth[is_member], floor=floor, floor_is=IMPUTED)
+    gain = measure_gain(mine, imputed, truth[is_member])
+    outside = measure_gain(_some(found, ~is_member), _some(baseline, ~is_member), truth[~is_member])
+    if (outside.value or 0.0) > 0:
+        gain = gain.model_copy(update={"floor": outside.value, "floor_is": "the gain on records outside the training"})
+    blind = _accuracy(right_answers(imputed, truth[is_member]), floor=None, floor_is="", answers=len(found.choices))
+    return accuracy, gain, _beside(outside, "control"), _beside(blind, "blind")
+
+
+def _some(found: Attributions, chosen: Tensor) -> Attributions:
+    return Attributions(found.scores.cpu()[chosen], found.choices, found.notes)
+
+
+def _commonest(truth: Tensor) -> float:
+    return int(truth.unique(return_counts=True)[1].max()) / len(truth)  # type: ignore[no-untyped-call]
+
+
+def _beside(measured: Measurement, prefix: str) -> Measurement:
+    """Printed beside the attack; the name differs, so that no limit on the attack reads it."""
+    return measured.model_copy(update={"metric": f"{prefix}_{measured.metric}", "higher_is_worse": False})
+
+
+def _blind_source(records: Records, owner: Tensor, *, seed: int) -> Tensor:
+    """Is the client guessed rightly from the record alone? By a classifier that never saw the record or the model."""
+    features, truth = blind_features([records]), owner.cpu().numpy()
+    half = np.random.default_rng(seed).permutation(len(truth)) < len(truth) // 2
+    right = np.zeros(len(truth), dtype=bool)
+    for held in (half, ~half):
+        if held.any() and not held.all():
+            forest = ExtraTreesClassifier(100, min_samples_leaf=3, random_state=seed % 2**32)
+            right[held] = forest.fit(features[~held], truth[~held]).predict(features[held]) == truth[held]
+    return torch.from_numpy(right)
+
+
 def right_answers(found: Attributions, truth: Tensor) -> Tensor:
     """Is the highest-scored answer the true one? Bool, shape ``(candidates,)``."""
     return torch.tensor(found.choices)[found.scores.cpu().argmax(dim=1)] == truth.cpu()
@@ -64,20 +143,23 @@ def measure_choices(
     truth = truth.cpu()
     if len(truth) != len(found.scores):
         raise ValueError(f"{len(found.scores)} candidates, {len(truth)} truths")
-    right = int(right_answers(found, truth).sum())
     if floor is None:
-        floor = int(truth.unique(return_counts=True)[1].max()) / len(truth)  # type: ignore[no-untyped-call]
-        floor_is = "always the commonest answer"
-    measured = Measurement(
+        floor, floor_is = _commonest(truth), COMMONEST
+    right = right_answers(found, truth)
+    measured = _accuracy(right, floor=floor, floor_is=floor_is, answers=len(found.choices))
+    return (measured.model_copy(update={"protects": protects}),)
+
+
+def _accuracy(right: Tensor, *, floor: float | None, floor_is: str, answers: int) -> Measurement:
+    hits, n = int(right.sum()), len(right)
+    return Measurement(
         metric="answer_accuracy",
-        value=right / len(truth),
+        value=hits / n,
         unit="fraction",
-        interval=clopper_pearson(right, len(truth)),
-        n=len(truth),
-        n_of=f"records, {len(found.choices)} possible answers",
+        interval=clopper_pearson(hits, n),
+        n=n,
+        n_of=f"records, {answers} possible answers",
         floor=floor,
         floor_is=floor_is,
-        protects=protects,
         method="share of records whose highest-scored answer is the true one; a tie counts for the first",
     )
-    return (measured,)

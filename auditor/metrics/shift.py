@@ -39,7 +39,9 @@ class BlindBaseline:
     sentence: str
 
 
-def blind_baseline(members: Records, nonmembers: Records, *, seed: int) -> BlindBaseline:
+def blind_baseline(
+    members: Records, nonmembers: Records, *, seed: int, asked: tuple[Tensor, Tensor] | None = None
+) -> BlindBaseline:
     """Tell members from non-members by their inputs and labels alone; the audited model is never asked.
 
     A classifier two-sample test (Lopez-Paz and Oquab, 2017, arXiv:1610.06545), cross-fitted: a record is scored
@@ -50,13 +52,21 @@ def blind_baseline(members: Records, nonmembers: Records, *, seed: int) -> Blind
         members: Training records of the target.
         nonmembers: The records they are compared with.
         seed: Of folds and subsampling.
+        asked: The client that each member, and each non-member, is asked about: where labels are spread unevenly
+            over clients, client and label together tell members from others.
     """
     random = np.random.default_rng(seed)
-    kept = [_some(records, random) for records in (members, nonmembers)]
+    parts = [_some(records, random) for records in (members, nonmembers)]
+    kept = [records[index] for records, index in zip((members, nonmembers), parts, strict=True)]
     features = blind_features(kept)
+    cells = None
+    if asked is not None:
+        clients = torch.cat([who.cpu()[index] for who, index in zip(asked, parts, strict=True)])
+        features = np.concatenate([features, _one_hot(clients)], axis=1)
+        cells = _cells(clients, torch.cat([part.labels.cpu() for part in kept]))
     truth = np.r_[np.ones(len(kept[0])), np.zeros(len(kept[1]))].astype(bool)
     halves = _halves(truth, random)
-    scores = _cross_fitted(features, truth, halves, seed=seed % 2**32)
+    scores = _cross_fitted(features, truth, halves, cells=cells, seed=seed % 2**32)
     area = _area(scores, truth, halves)
     measures = measure_membership(MembershipScores(torch.from_numpy(scores)), torch.from_numpy(truth))
     others = tuple(area if m.metric == "auc" else m for m in measures.measurements)
@@ -138,10 +148,24 @@ def _renamed(measures: MembershipMeasures, prefix: str) -> tuple[Measurement, ..
     )
 
 
-def _some(records: Records, random: np.random.Generator) -> Records:
+def _some(records: Records, random: np.random.Generator) -> Tensor:
     if len(records) <= MOST_RECORDS:
-        return records
-    return records[torch.from_numpy(random.choice(len(records), size=MOST_RECORDS, replace=False))]
+        return torch.arange(len(records))
+    return torch.from_numpy(random.choice(len(records), size=MOST_RECORDS, replace=False))
+
+
+def _one_hot(clients: Tensor) -> Floats:
+    index = torch.unique(clients, return_inverse=True)[1]
+    return torch.nn.functional.one_hot(index).double().numpy()
+
+
+def _cells(clients: Tensor, labels: Tensor) -> NDArray[np.int64] | None:
+    """A number for each pair of client and class; None where labels are no classes."""
+    if labels.is_floating_point() or labels.dim() > 1 or len(labels.unique()) > MOST_LABELS:  # type: ignore[no-untyped-call]
+        return None
+    pairs = torch.stack([clients, labels], dim=1)
+    numbers: NDArray[np.int64] = torch.unique(pairs, dim=0, return_inverse=True)[1].numpy()
+    return numbers
 
 
 def _halves(truth: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.bool_]:
@@ -152,8 +176,15 @@ def _halves(truth: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np
     return half
 
 
-def _cross_fitted(features: Floats, truth: NDArray[np.bool_], half: NDArray[np.bool_], *, seed: int) -> Floats:
-    """Mean log-odds of a linear and a tree classifier, each fitted on the other half."""
+def _cross_fitted(
+    features: Floats,
+    truth: NDArray[np.bool_],
+    half: NDArray[np.bool_],
+    *,
+    cells: NDArray[np.int64] | None,
+    seed: int,
+) -> Floats:
+    """Mean log-odds of a linear and a tree classifier, each fitted on the other half, and of the record's cell."""
     scores = np.zeros(len(truth))
     for held in (half, ~half):
         if len(np.unique(truth[~held])) < 2:
@@ -165,6 +196,10 @@ def _cross_fitted(features: Floats, truth: NDArray[np.bool_], half: NDArray[np.b
             classifier.fit(features[~held], truth[~held])
             chance = classifier.predict_proba(features[held])[:, 1].clip(1e-6, 1 - 1e-6)
             scores[held] += np.log(chance / (1 - chance)) / 2
+        if cells is not None:
+            counts = [np.bincount(cells[~held & side], minlength=cells.max() + 1) for side in (truth, ~truth)]
+            odds = np.log((counts[0] + 1) / (counts[1] + 1)) - np.log((counts[0].sum() + 1) / (counts[1].sum() + 1))
+            scores[held] += odds[cells[held]]
     return scores
 
 

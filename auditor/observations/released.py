@@ -168,6 +168,17 @@ class Projections:
     received: Tensor
     settled: Tensor
 
+    def about(self, chosen: Tensor) -> "Projections":
+        """The figures of some candidates, by a bool mask."""
+        return Projections(
+            self.senders,
+            self.cosines[..., chosen],
+            self.losses[..., chosen],
+            self.aggregate_cosines[:, chosen],
+            self.received[:, chosen],
+            self.settled[:, chosen],
+        )
+
 
 @dataclass(frozen=True)
 class Rounds:

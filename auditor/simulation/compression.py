@@ -30,6 +30,15 @@ def sent_names(update: UpdateSettings, names: tuple[str, ...]) -> tuple[str, ...
     return tuple(name for name in names if name in chosen)
 
 
+def layers_of(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Parameters by layer, in the order of the model: ``conv1`` holds ``conv1.weight`` and ``conv1.bias``."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        layer = name.rpartition(".")[0] or name
+        found[layer] = (*found.get(layer, ()), name)
+    return found
+
+
 def kept_fraction(update: UpdateSettings) -> float:
     """Share of the sent layers' coordinates that are not zeroed."""
     return min(1.0 - (update.prune or 0.0), update.top_k or 1.0)
@@ -46,7 +55,7 @@ def compress(values: dict[str, Tensor], update: UpdateSettings) -> dict[str, Ten
     if update.prune:
         values = {name: _largest(value, 1.0 - update.prune) for name, value in values.items()}
     if update.top_k is not None and update.top_k < 1.0:
-        values = _top_k(values, update.top_k)
+        values = largest(values, update.top_k)
     if update.quantise_bits is not None:
         values = {name: quantise(value, update.quantise_bits) for name, value in values.items()}
     return values
@@ -65,7 +74,8 @@ def quantise(value: Tensor, bits: int) -> Tensor:
     return rounded
 
 
-def _top_k(values: dict[str, Tensor], fraction: float) -> dict[str, Tensor]:
+def largest(values: dict[str, Tensor], fraction: float) -> dict[str, Tensor]:
+    """The largest coordinates over all tensors together; the others are zero."""
     flat = _largest(torch.cat([value.flatten() for value in values.values()]), fraction)
     parts = flat.split([value.numel() for value in values.values()])  # type: ignore[no-untyped-call]
     return {name: part.view_as(value) for (name, value), part in zip(values.items(), parts, strict=True)}

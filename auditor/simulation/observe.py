@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from auditor.config.scenario import PartSettings
 from auditor.config.settings import FederationSettings, PrivacySettings
 from auditor.core.grants import Grant
 from auditor.core.seeds import derive_seed
@@ -18,20 +19,15 @@ from auditor.simulation.clients import Clients, Sent
 from auditor.simulation.errors import SimulationError
 from auditor.simulation.mechanisms import mechanism_of
 from auditor.simulation.meter import Meter
+from auditor.simulation.observed import ObservedUpdate
+from auditor.simulation.partial import part_of
 from auditor.simulation.participation import participants, survivors
 from auditor.simulation.partition import partition
 from auditor.simulation.release import aggregate_privatisation, client_privatisation, released_mean
+from auditor.simulation.series import observe_checkpoints, observe_sums
 
 _ATTEMPTS = 50
 """Draws of a round before giving up on one in which somebody has records."""
-
-
-@dataclass(frozen=True)
-class ObservedUpdate:
-    """An observation and the records behind it. Only ``metrics`` may read both."""
-
-    observation: ClientUpdate | Aggregate
-    truth: Records
 
 
 def observe_updates(
@@ -42,7 +38,7 @@ def observe_updates(
     *,
     groups: Tensor | None = None,
     state: State,
-    view: Literal["client", "aggregate"],
+    view: Literal["client", "aggregate", "part", "sums", "checkpoint"],
     count: int,
     seed: int,
     grants: frozenset[Grant],
@@ -51,6 +47,7 @@ def observe_updates(
     observer: Literal["server", "participant"] = "server",
     partition_seed: int | None = None,
     state_for: Callable[[int], State] | None = None,
+    part: PartSettings | None = None,
 ) -> list[ObservedUpdate]:
     """Play one round ``count`` times from the same state, each with its own clients, batches and noise.
 
@@ -61,7 +58,9 @@ def observe_updates(
         records: All training records.
         groups: Value of the partition column for each record.
         state: The model that the round starts from.
-        view: ``client``: the update of one client. ``aggregate``: the mean over a round's clients.
+        view: ``client``: the update of one client. ``aggregate``: the mean over a round's clients. ``part``: a part of
+            one client's update. ``sums``: one log of the aggregates of several rounds. ``checkpoint``: what a client
+            stored after its local training.
         count: How many observations; clients repeat only after each one with records was seen.
         seed: Of the observations.
         grants: ``labels`` and ``batch_norm_statistics`` add to what is seen.
@@ -71,10 +70,17 @@ def observe_updates(
         partition_seed: Seed of the training run, for the same records at the same clients; default ``seed``.
         state_for: What the client at each place of the round receives, where a malicious server sends each another
             one; default: ``state`` for all. The observation names ``state`` in any case.
+        part: What ``part`` shows.
 
     Raises:
         SimulationError: where no client has records, or rounds keep ending below the secure-aggregation threshold.
     """
+    if view in ("sums", "checkpoint"):
+        same: Any = {"groups": groups, "state": state, "seed": seed, "device": device, "partition_seed": partition_seed}
+        world = (federation, privacy, model, records)
+        if view == "sums":
+            return [observe_sums(*world, observer=observer, **same)]
+        return observe_checkpoints(*world, count=count, grants=grants, **same)
     theatre = _Theatre.prepared(
         federation,
         privacy,
@@ -89,7 +95,15 @@ def observe_updates(
     )
     if view == "client":
         return theatre.client_updates(count, grants)
+    if view == "part":
+        whole = theatre.client_updates(count, grants - {Grant.BATCH_NORM_STATISTICS})
+        return [_partly(item, part or PartSettings(), derive_seed(seed, "part", i)) for i, item in enumerate(whole)]
     return [theatre.aggregate(i, grants, observer) for i in range(count)]
+
+
+def _partly(item: ObservedUpdate, part: PartSettings, seed: int) -> ObservedUpdate:
+    assert isinstance(item.observation, ClientUpdate)
+    return ObservedUpdate(part_of(item.observation, part, seed=seed), item.truth)
 
 
 @dataclass(frozen=True)

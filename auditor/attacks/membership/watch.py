@@ -29,11 +29,14 @@ class Watch:
         candidates: Records that it will be asked about.
         model: For gradients and losses.
         device: torch device.
+
+    Attributes:
+        views: Rounds seen, without tensors.
     """
 
     def __init__(self, candidates: Records, model: SharedModel, *, device: str = "cpu") -> None:
-        self._model = FunctionalModel(model, device=device, batch_norm="eval")
-        self._candidates = candidates.to(device)
+        self.model = FunctionalModel(model, device=device, batch_norm="eval")
+        self.candidates = candidates.to(device)
         self._rounds: list[_Figures] = []
         self.views: list[RoundView] = []
 
@@ -41,14 +44,14 @@ class Watch:
         """Take the figures of one round; ``view`` may be forgotten afterwards."""
         clients = sorted(view.updates)
         found = cosines(
-            self._model,
+            self.model,
             view.before,
             [view.aggregate, *(view.updates[client] for client in clients)],
-            self._candidates,
+            self.candidates,
         ).float()
-        after = [losses(self._model, add(view.before, view.updates[client]), self._candidates) for client in clients]
-        received = losses(self._model, view.before, self._candidates)
-        settled = losses(self._model, add(view.before, view.aggregate), self._candidates)
+        after = [losses(self.model, add(view.before, view.updates[client]), self.candidates) for client in clients]
+        received = losses(self.model, view.before, self.candidates)
+        settled = losses(self.model, add(view.before, view.aggregate), self.candidates)
         self._rounds.append(
             _Figures(
                 dict(zip(clients, found[1:], strict=True)),
@@ -72,7 +75,7 @@ class Watch:
         )
 
     def _dense(self, rounds: list[dict[int, Tensor]], senders: tuple[int, ...]) -> Tensor:
-        found = torch.full((len(rounds), len(senders), len(self._candidates)), torch.nan)
+        found = torch.full((len(rounds), len(senders), len(self.candidates)), torch.nan)
         for number, figures in enumerate(rounds):
             for place, client in enumerate(senders):
                 if client in figures:

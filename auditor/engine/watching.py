@@ -1,0 +1,160 @@
+"""What is kept of a whole training: its rounds as they went by, and stored states."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from auditor.attacks.base import AltersTraining
+from auditor.attacks.membership.watch import Watch
+from auditor.config.settings import FederationSettings, PrivacySettings
+from auditor.core.errors import AuditorError
+from auditor.engine.game import Game
+from auditor.engine.packing import pack
+from auditor.engine.questions import Questions, questions
+from auditor.engine.units import Made, Unit
+from auditor.engine.vantage import Vantage, vantage
+from auditor.learning.functional import FunctionalModel
+from auditor.observations.model import State
+from auditor.observations.released import Projections, RoundView
+from auditor.simulation.play import Play
+from auditor.simulation.recipe import local_recipe
+from auditor.simulation.release import client_privatisation
+from auditor.simulation.rounds import Deviation, PlayedRound, play_rounds
+from auditor.targets.target import Target
+
+MOST_FIGURES = 2**25
+"""Figures of one kind that are kept of a log (128 MiB): rounds times clients times candidates."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A log of rounds as its keeper has it, with the questions that are asked about it."""
+
+    views: tuple[RoundView, ...]
+    figures: Projections
+    questions: Questions
+
+
+class Training:
+    """The federation of a unit, ready to be played again from the first round.
+
+    Args:
+        unit: An observation of a whole training; its details name federation, mechanism and seed.
+        target: The truth.
+        initial: Weights of round 0.
+        device: torch device.
+    """
+
+    def __init__(self, unit: Unit, target: Target, *, initial: State, device: str) -> None:
+        details = unit.details
+        self.federation = FederationSettings.model_validate(details["federation"])
+        self._details: Mapping[str, Any] = details
+        self._target = target
+        self._initial = initial
+        self._device = device
+        self.play = Play.prepared(
+            self.federation,
+            PrivacySettings.model_validate(details["privacy"]),
+            FunctionalModel(target.model, device=device, batch_norm=self.federation.batch_norm),
+            target.members,
+            groups=target.member_groups,
+            seed=int(details["training_seed"]),
+        )
+
+    # Stored states
+
+    def checkpoints(self) -> bytes:
+        """States of evenly spaced rounds, the last one among them."""
+        count = min(int(self._details["count"]), self.federation.rounds)
+        wanted = spaced(self.federation.rounds, count)
+        states: list[State] = []
+        for number, played in enumerate(self._rounds()):
+            if number in wanted:
+                states.append(played.settled.state)
+        tensors = {f"{i}/{name}": tensor for i, state in enumerate(states) for name, tensor in state.items()}
+        return pack(tensors, {"type": "checkpoints", "count": len(states)})
+
+    def _rounds(self, deviation: Deviation | None = None) -> Iterator[PlayedRound]:
+        return play_rounds(self.play, self._initial, rounds=self.federation.rounds, deviation=deviation)
+
+    # Rounds
+
+    def log(self, game: Game, *, attack: AltersTraining | None, seconds_left: float | None) -> Made:
+        """Figures about the candidates of each round, until the time is used up."""
+        deadline = None if seconds_left is None else time.monotonic() + seconds_left
+        plan = vantage(self._details, self.federation, attack=attack, cohort=self._cohort)
+        clients = {client for number in plan.rounds for client in self._cohort(number)} - plan.own
+        asked = questions(game, self.play.parts, clients=clients, seed=int(self._details["seed"]))
+        if not len(asked.index) or not bool((asked.owner >= 0).any()):
+            raise AuditorError("No client whose records could be asked about took part in a round.")
+        candidates = game.candidates[asked.index]
+        watch = Watch(candidates, self._target.model, device=self._device)
+        kept = self._kept(plan, senders=len(clients) if self._details["sees_clients"] else 1, asked=len(asked.index))
+        deviation = plan.deviation(self.federation, lambda state: _wanted(attack, state, watch))
+        for played in self._rounds(deviation):
+            view = plan.view(played, self.play) if played.cohort.round in kept else None
+            if view is not None:
+                watch.see(view)
+            if watch.views and deadline is not None and time.monotonic() > deadline:
+                break
+        if not watch.views:
+            raise AuditorError("No round of the training released anything to this adversary.")
+        expected = sum(bool(set(self._cohort(number)) - plan.own) for number in kept)
+        cut = len(watch.views) < expected
+        output = pack_watched(_asked_only(watch, asked), self._facts(played=len(watch.views), cut=cut))
+        return Made(output, cut)
+
+    def _cohort(self, number: int) -> list[int]:
+        return [task.client for task in self.play.cohort(number).tasks]
+
+    def _kept(self, plan: Vantage, *, senders: int, asked: int) -> frozenset[int]:
+        """The rounds that are watched: all, or as many as fit, evenly spaced."""
+        most = max(1, MOST_FIGURES // max(1, senders * asked))
+        rounds = sorted(plan.rounds)
+        return frozenset(rounds[i] for i in spaced(len(rounds), min(most, len(rounds))))
+
+    def _facts(self, *, played: int, cut: bool) -> dict[str, Any]:
+        records = self._target.model.shape.records_per_client
+        recipe = local_recipe(self.federation, records)
+        told = client_privatisation(self.play.mechanism, recipe, records)
+        return {"type": "rounds", "cut": cut, "local": asdict(recipe), "privatisation": asdict(told), "rounds": played}
+
+
+def _wanted(attack: AltersTraining | None, state: State, watch: Watch) -> dict[str, Tensor]:
+    assert attack is not None
+    return attack.altered(state, watch.candidates, watch.model)
+
+
+def spaced(length: int, count: int) -> list[int]:
+    """``count`` places of ``length``, evenly spaced, the last one always among them."""
+    return sorted({length - 1 - math.floor(i * length / count) for i in range(count)}) if count else []
+
+
+def _asked_only(watch: Watch, asked: Questions) -> Watched:
+    """The log without questions about clients that time did not let be seen."""
+    views = tuple(watch.views)
+    seen = torch.tensor(sorted({client for view in views for client in view.cohort}), dtype=torch.int64)
+    left = torch.isin(asked.asked, seen)
+    return Watched(views, watch.projections().about(left), asked.where(left))
+
+
+def pack_watched(watched: Watched, facts: Mapping[str, Any]) -> bytes:
+    """A log as one file; the truth under names of its own."""
+    figures, asked = watched.figures, watched.questions
+    tensors = {
+        "cosines": figures.cosines,
+        "losses": figures.losses,
+        "aggregate_cosines": figures.aggregate_cosines,
+        "received": figures.received,
+        "settled": figures.settled,
+        "index": asked.index,
+        "asked": asked.asked,
+        "truth.owner": asked.owner,
+    }
+    cohorts = [[view.round, list(view.cohort)] for view in watched.views]
+    return pack(tensors, {**facts, "senders": list(figures.senders), "cohorts": cohorts})
