@@ -7,12 +7,13 @@ once it is as close as the noise allows.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from auditor.attacks.inversion.evidence import Update, mean_gradient, step_weight
+from auditor.observations.released import ClientUpdate
 
 _TINY = 1e-20
 
@@ -27,6 +28,7 @@ class Distance:
         scale_free: True where clipping hid the length, so that candidates are brought to the goal's length first.
         noise_share: Share of the observed squared norm that is expected to be noise, in [0, 1].
         kind: ``cosine`` or ``l2``.
+        shown: One where a coordinate was seen, zero elsewhere; empty where all were.
     """
 
     goal: dict[str, Tensor]
@@ -35,6 +37,7 @@ class Distance:
     scale_free: bool
     noise_share: float
     kind: str
+    shown: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def to(cls, seen: Update, *, kind: str, device: str) -> "Distance":
@@ -48,9 +51,12 @@ class Distance:
             for name, value in goal.items():
                 below[name], above[name] = _slack(value, known.quantise_bits, known.kept_fraction, kept_least)
         noise = known.noise_std / (1.0 if seen.kind == "gradient" else step_weight(seen.local))
-        size = sum(value.numel() for value in goal.values()) * known.kept_fraction
+        mask = seen.shown if isinstance(seen, ClientUpdate) else None
+        shown = {name: mask[name].to(device).float() for name in goal} if mask is not None else {}
+        seen_of_each = (float(shown[name].sum()) if shown else value.numel() for name, value in goal.items())
+        size = sum(seen_of_each) * known.kept_fraction
         energy = max(sum(float(value.square().sum()) for value in goal.values()), _TINY)
-        return cls(goal, below, above, known.clipping_norm is not None, min(1.0, size * noise**2 / energy), kind)
+        return cls(goal, below, above, known.clipping_norm is not None, min(1.0, size * noise**2 / energy), kind, shown)
 
     @property
     def attainable(self) -> float:
@@ -72,7 +78,8 @@ class Distance:
         """Factor that brings each candidate to the goal's length where clipping hid it."""
         if not self.scale_free:
             return 1.0
-        pairs = [(made[name].detach().flatten(1), goal.flatten()) for name, goal in self.goal.items()]
+        own_of = {name: self._visible(name, made[name].detach().flatten(1)) for name in self.goal}
+        pairs = [(own_of[name], goal.flatten()) for name, goal in self.goal.items()]
         inner = sum((own @ goal for own, goal in pairs), torch.zeros((), device=pairs[0][0].device))
         own = sum((own.square().sum(1) for own, _ in pairs), torch.zeros((), device=pairs[0][0].device))
         return (inner / own.clamp_min(_TINY)).clamp_min(_TINY)
@@ -82,7 +89,7 @@ class Distance:
         first = next(iter(made.values()))
         sums = [first.new_zeros(first.shape[0]) for _ in range(4)]
         for name, goal in self.goal.items():
-            own = made[name].flatten(1)
+            own = self._visible(name, made[name].flatten(1))
             own = own * (scale[:, None] if isinstance(scale, Tensor) else scale)
             aim = self._nearest(name, own.detach(), goal.flatten())
             sums[0] = sums[0] + (own * aim).sum(1)
@@ -90,6 +97,10 @@ class Distance:
             sums[2] = sums[2] + aim.square().sum(1)
             sums[3] = sums[3] + (own - aim).square().sum(1)
         return sums[0], sums[1], sums[2], sums[3]
+
+    def _visible(self, name: str, own: Tensor) -> Tensor:
+        """Zero where the observation shows nothing."""
+        return own * self.shown[name].flatten() if self.shown else own
 
     def _nearest(self, name: str, own: Tensor, goal: Tensor) -> Tensor:
         """The value nearest to ``own`` that agrees with what was seen. ``(candidates, size)``."""
