@@ -55,7 +55,7 @@ COINS = "each canary was put in by its own fair coin, independent of all else"
 PRESET = "the number of guesses was fixed before the scores were seen"
 
 
-def correctness(scores: Floats, included: NDArray[np.bool_], *, seed: int) -> NDArray[np.bool_]:
+def correctness(scores: Floats, included: NDArray[np.bool_], *, seed: int, centred: bool = False) -> NDArray[np.bool_]:
     """Was each guess right, surest first?
 
     The highest score is guessed "in", then the lowest "out", then the next highest, and so on (two-sided). Ties
@@ -65,6 +65,7 @@ def correctness(scores: Floats, included: NDArray[np.bool_], *, seed: int) -> ND
         scores: Higher means more likely in, shape ``(canaries,)``.
         included: The coins.
         seed: For ties.
+        centred: Scores are log-odds: a positive one says "in", and the one furthest from zero is the surest.
 
     Raises:
         ValueError: if a score is not a number or shapes differ.
@@ -74,6 +75,9 @@ def correctness(scores: Floats, included: NDArray[np.bool_], *, seed: int) -> ND
     if np.isnan(scores).any():
         raise ValueError("a score is not a number")
     ties = np.random.default_rng(seed).random(len(scores))
+    if centred:
+        surest = np.lexsort((ties, -np.abs(scores)))
+        return np.asarray(included[surest] == (scores[surest] > 0), dtype=bool)
     order = np.lexsort((ties, scores))
     right = np.empty(len(scores), dtype=bool)
     upper = (len(scores) + 1) // 2

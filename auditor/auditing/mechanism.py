@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from auditor.config.settings import (
@@ -26,11 +28,14 @@ from auditor.observations.model import SharedModel
 from auditor.observations.records import Records
 from auditor.simulation.clients import Work
 from auditor.simulation.play import Play
-from auditor.simulation.rounds import train_federation
 
 LENGTH = 10.0
 """Length of a canary in clipping norms: a contribution that is not clipped shows tenfold."""
 WEIGHT = "weight"
+_MEDIAN = 0.6745
+"""Median absolute value of a standard Gaussian."""
+_NO_NOISE = 1e3
+"""Where most values are exactly zero there is no noise; what is not zero then stands out by so much."""
 
 PrivateStep = Callable[[Tensor, int], Tensor]
 """(contributions of all units, shape ``(units, values)``; number of the step) -> what the step releases, ``(values,)``.
@@ -51,6 +56,7 @@ class Setup:
         opposite: A canary that is out shows with the opposite sign, where neighbouring data sets replace a unit;
             otherwise it shows nothing.
         steps: Of a user's own code.
+        steps_apart: Each release is of one step, as with a user's own code or FedSGD.
     """
 
     federation: FederationSettings
@@ -59,6 +65,12 @@ class Setup:
     canaries: int
     opposite: bool
     steps: int
+    steps_apart: bool = False
+
+    @property
+    def calibrated(self) -> bool:
+        """Are scores log-odds? They are where sampling makes participation a matter of chance."""
+        return _steps_and_rate(self)[1] < 1
 
     @property
     def norm(self) -> float:
@@ -75,7 +87,14 @@ class Played:
 
 
 def setup_of(
-    federation: FederationSettings, privacy: PrivacySettings, *, records: int, canaries: int, opposite: bool, steps: int
+    federation: FederationSettings,
+    privacy: PrivacySettings,
+    *,
+    records: int,
+    canaries: int,
+    opposite: bool,
+    steps: int,
+    own_code: bool = False,
 ) -> Setup:
     """The sizes of a game with about as many canaries as asked for.
 
@@ -87,13 +106,15 @@ def setup_of(
         canaries: For one game.
         opposite: See :class:`Setup`.
         steps: Accounted steps.
+        own_code: A user's own step will be played.
     """
     plain = federation.model_copy(
         update={"local": _plain(federation.local), "partition": PartitionSettings(), "update": UpdateSettings()}
     )
     plain = plain.model_copy(update={"algorithm": "fedsgd" if federation.algorithm == "fedsgd" else "fedavg"})
     sized = _silo(plain, records, canaries) if privacy.mechanism == "dp_sgd" else _clients(plain, canaries)
-    return Setup(sized.federation, privacy, sized.units, min(sized.units, canaries), opposite, steps)
+    apart = own_code or plain.algorithm == "fedsgd"
+    return Setup(sized.federation, privacy, sized.units, min(sized.units, canaries), opposite, steps, apart)
 
 
 @dataclass(frozen=True)
@@ -173,14 +194,55 @@ def play_code(setup: Setup, step: PrivateStep, *, seed: int) -> Played:
     rows = _rows(setup, coins)
     if not setup.opposite:
         rows = rows[rows.abs().sum(dim=1) > 0]
+    evidence = evidence_of(setup)
     total = torch.zeros(setup.canaries, dtype=torch.float64)
     for number in range(setup.steps):
         released = torch.as_tensor(step(rows.clone(), number)).detach().cpu().double()
         if released.shape != (setup.canaries,) or not bool(released.isfinite().all()):
             shape = tuple(released.shape)
             raise ValueError(f"step {number} released shape {shape} or infinite values; expected ({setup.canaries},)")
-        total += released
+        total += evidence(released)
     return Played(total, coins)
+
+
+def evidence_of(setup: Setup) -> Callable[[Tensor], Tensor]:
+    """The log-likelihood ratio of "in" against "out" for one release, if the mechanism is the declared one.
+
+    In a release of K steps a unit took part k times, k binomial with the sampling rate. Any function of the release
+    gives a valid audit; this one is the sharpest. The scale of a release is not known (a sum, or a mean): the median
+    absolute value, which few participants do not move, is taken as that of the declared noise.
+    """
+    steps, rate = _steps_and_rate(setup)
+    variance = steps * max(setup.privacy.noise_multiplier or 0.0, 1e-3) ** 2
+    times = torch.arange(steps + 1, dtype=torch.float64)
+    if rate >= 1:
+        return lambda released: released
+    chances = torch.from_numpy(stats.binom.logpmf(np.arange(steps + 1), steps, rate))
+    constant = chances - times.square() / (2 * variance)
+
+    def one_side(x: Tensor) -> Tensor:
+        return torch.logsumexp(constant + x[:, None] * times / variance, dim=1)
+
+    def evidence(released: Tensor) -> Tensor:
+        spread = float(released.abs().median()) / _MEDIAN or float(released.abs().max()) / _NO_NOISE or 1.0
+        x = released / spread * math.sqrt(variance)
+        return one_side(x) - one_side(-x) if setup.opposite else one_side(x)
+
+    return evidence
+
+
+def _steps_and_rate(setup: Setup) -> tuple[int, float]:
+    """Steps behind one release, and the chance of a unit to be in each of them; 1 where it is in all alike."""
+    federation, who = setup.federation, setup.federation.participation
+    if setup.privacy.mechanism == "dp_sgd":
+        if setup.privacy.sampling not in ("poisson", "fixed_size"):
+            return 1, 1.0
+        rate = min(1.0, federation.local.batch_size / setup.units)
+        batches = math.ceil(setup.units / federation.local.batch_size)
+        return (1 if setup.steps_apart else federation.local.epochs * batches), rate
+    if who.scheme == "full":
+        return 1, 1.0
+    return 1, who.rate or (who.count or federation.clients) / federation.clients
 
 
 def _coins(setup: Setup, seed: int) -> Tensor:
@@ -203,17 +265,18 @@ def _rows(setup: Setup, coins: Tensor) -> Tensor:
 
 
 def _silo_scores(setup: Setup, rows: Tensor, *, seed: int, device: str) -> Tensor:
-    """A linear loss has the record itself as its gradient; the moved weights add up what every step released."""
-    trained = train_federation(
-        setup.federation,
-        setup.privacy,
-        linear(setup.canaries),
-        Records(rows, torch.zeros(len(rows), dtype=torch.int64)),
-        seed=seed,
-        initial={WEIGHT: torch.zeros(1, setup.canaries)},
-        device=device,
-    )
-    return -trained.state[WEIGHT][0].detach().cpu().double()
+    """A linear loss has the record itself as its gradient; a round moves the weights by what its steps released."""
+    functional = FunctionalModel(linear(setup.canaries), device=device)
+    records = Records(rows, torch.zeros(len(rows), dtype=torch.int64))
+    game = Play.prepared(setup.federation, setup.privacy, functional, records, groups=None, seed=seed)
+    state = game.start({WEIGHT: torch.zeros(1, setup.canaries)})
+    evidence, total = evidence_of(setup), torch.zeros(setup.canaries, dtype=torch.float64)
+    for number in range(setup.federation.rounds):
+        cohort, before = game.cohort(number), state[WEIGHT]
+        state, _ = game.finish(state, cohort, game.work(state, cohort))
+        if cohort.tasks:
+            total += evidence((before - state[WEIGHT])[0].detach().cpu().double())
+    return total
 
 
 def _client_scores(setup: Setup, signs: Tensor, *, seed: int, device: str) -> Tensor:
@@ -222,14 +285,13 @@ def _client_scores(setup: Setup, signs: Tensor, *, seed: int, device: str) -> Te
     records = Records(torch.zeros(setup.units, setup.canaries), torch.zeros(setup.units, dtype=torch.int64))
     game = Play.prepared(setup.federation, setup.privacy, functional, records, groups=None, seed=seed)
     state = {WEIGHT: torch.zeros(1, setup.canaries, device=functional.device)}
-    total = torch.zeros(setup.canaries, dtype=torch.float64)
+    evidence, total = evidence_of(setup), torch.zeros(setup.canaries, dtype=torch.float64)
     for number in range(setup.federation.rounds):
         cohort, norm = game.cohort(number), game.server.norm or setup.norm
         units = [int(game.parts[task.client][0]) for task in cohort.tasks]
         works = [_work(float(signs[unit]), unit, state[WEIGHT], length=LENGTH * setup.norm) for unit in units]
-        sent = [
-            game.clients.send(task, work, norm=game.server.norm) for task, work in zip(cohort.tasks, works, strict=True)
-        ]
+        pairs = zip(cohort.tasks, works, strict=True)
+        sent = [game.clients.send(task, work, norm=game.server.norm) for task, work in pairs]
         if cohort.aborted:
             continue
         if setup.privacy.mechanism == "local":
@@ -240,7 +302,7 @@ def _client_scores(setup: Setup, signs: Tensor, *, seed: int, device: str) -> Te
         combined = game.server.combine(sent, game.clients.sent_names, state, round=number)
         game.server.adapt(sent, round=number)
         if combined is not None:
-            total += combined.update[WEIGHT][0].cpu().double() / norm
+            total += evidence(combined.update[WEIGHT][0].cpu().double() / norm)
     return total
 
 

@@ -56,6 +56,7 @@ def gaussian_bound(
     guesses: int | None = None,
     level: float = LEVEL,
     seed: int = 0,
+    centred: bool = False,
 ) -> EpsilonBound:
     """Lower bound on epsilon of a mechanism with Gaussian trade-off curves, such as noisy gradient steps.
 
@@ -66,7 +67,7 @@ def gaussian_bound(
     r = max(1, round(GUESSED_SHARE * m)) if guesses is None else guesses
     if not 0 < r <= m:
         raise ValueError(f"{r} guesses on {m} canaries")
-    right = int(correctness(scores, included, seed=seed)[:r].sum())
+    right = int(correctness(scores, included, seed=seed, centred=centred)[:r].sum())
     mu, best = (smallest_mu(c, guesses=r, canaries=m, error=1 - level) for c in (right, r))
     return EpsilonBound(
         epsilon=epsilon_of_mu(mu, delta),
@@ -90,13 +91,14 @@ def approximate_bound(
     guesses: int | None = None,
     level: float = LEVEL,
     seed: int = 0,
+    centred: bool = False,
 ) -> EpsilonBound:
     """Lower bound on epsilon of any mechanism, by the trade-off curve of (epsilon, delta)-DP itself."""
     m = len(scores)
     r = max(1, round(GUESSED_SHARE * m)) if guesses is None else guesses
     if not 0 < r <= m:
         raise ValueError(f"{r} guesses on {m} canaries")
-    right = int(correctness(scores, included, seed=seed)[:r].sum())
+    right = int(correctness(scores, included, seed=seed, centred=centred)[:r].sum())
 
     def smallest(correct: int) -> float:
         return _last_refuted(

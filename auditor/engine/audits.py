@@ -39,8 +39,10 @@ SECONDS = 10.0
 """What the games may cost by default, in seconds of a slow core."""
 
 MOST_STEPS = 200_000
-_SHARES = ((6.0, 0.1), (math.inf, 0.2))
-"""Declared epsilon below which this share of canaries is guessed: few where single guesses say little."""
+_SHARES = ((3.0, 0.1), (10.0, 0.2), (math.inf, 0.4))
+"""Accounted epsilon below which this share of canaries is guessed: few where single guesses say little."""
+_FEW = 0.02
+"""The same where units are sampled: only a few canaries were drawn often enough to be told."""
 
 _TITLES = {
     "mechanism": "The mechanism as simulated, played with canaries",
@@ -106,6 +108,7 @@ def _setup(settings: AuditSettings, spec: PrivacySpec, *, records: int) -> Setup
         canaries=GAME if asked is None else min(GAME, asked),
         opposite=spec.change is Adjacency.REPLACE_ONE,
         steps=spec.steps,
+        own_code=settings.epsilon_audit.code is not None,
     )
 
 
@@ -162,6 +165,7 @@ def audit_details(planned: PlannedAudit, game: int) -> dict[str, Any]:
         "privacy": setup.privacy.model_dump(mode="json", exclude={"claimed_epsilon", "override", "practice"}),
         "sizes": [setup.units, setup.canaries, setup.steps],
         "opposite": setup.opposite,
+        "steps_apart": setup.steps_apart,
         "code_sha256": planned.code_sha256,
     }
 
@@ -181,6 +185,7 @@ def play_unit(unit: Unit, target: Target, *, device: str) -> bytes:
         canaries=canaries,
         opposite=details["opposite"],
         steps=steps,
+        steps_apart=details["steps_apart"],
     )
     if not details["code_sha256"]:
         played = play(setup, seed=unit.seed, device=device)
@@ -256,7 +261,8 @@ def _judged(one: Games, settings: AuditSettings, *, records: int, epsilon: Epsil
         return blank if planned.status != RUN else blank.model_copy(update={"status": status})
     delta = settings.privacy.delta or 0.0
     accounted = epsilon.upper if epsilon is not None and math.isfinite(epsilon.upper) else None
-    guesses = max(1, round(len(one.scores) * _share(accounted)))
+    assert planned.setup is not None
+    guesses = max(1, round(len(one.scores) * _share(accounted, planned.setup)))
     seed = derive_seed(settings.audit.seed, "epsilon audit", "ties")
     bounds, p = _bounds(one, settings, records=records, delta=delta, guesses=guesses, seed=seed, accounted=accounted)
     return blank.model_copy(
@@ -275,7 +281,9 @@ def _judged(one: Games, settings: AuditSettings, *, records: int, epsilon: Epsil
     )
 
 
-def _share(accounted: float | None) -> float:
+def _share(accounted: float | None, setup: Setup) -> float:
+    if setup.calibrated:
+        return _FEW
     return next(share for limit, share in _SHARES if (accounted or 0.0) < limit)
 
 
@@ -293,7 +301,9 @@ def _bounds(
 
     Where the declared curve is Gaussian, the Gaussian bound exceeds the account exactly if that curve is refuted.
     """
-    common: Mapping[str, Any] = {"delta": delta, "guesses": guesses, "level": 1 - (1 - LEVEL) / 2, "seed": seed}
+    assert one.planned.setup is not None
+    order = {"seed": seed, "centred": one.planned.setup.calibrated}
+    common: Mapping[str, Any] = {"delta": delta, "guesses": guesses, "level": 1 - (1 - LEVEL) / 2, **order}
     plain = approximate_bound(one.scores, one.included, **common)
     profile = None
     if accounted is not None:
