@@ -49,8 +49,8 @@ def owners(game: Game, parts: Sequence[Tensor]) -> Tensor:
 def questions(game: Game, parts: Sequence[Tensor], *, clients: Collection[int], seed: int) -> Questions:
     """One question a candidate: a member is asked about its own client, any other about the client of some member.
 
-    So the asked client alone says nothing, where records are spread at random; where they are not, a blind guess
-    from record and client says what it gives away.
+    Clients are asked about in the same shares for both, so the client alone says nothing. Where records are not
+    spread at random, client and label together do, and a blind guess from them says how much.
 
     Args:
         game: Candidates.
@@ -64,9 +64,16 @@ def questions(game: Game, parts: Sequence[Tensor], *, clients: Collection[int], 
     asked = owner.clone()
     outside = ~game.is_member
     if len(mine):
-        generator = torch.Generator().manual_seed(derive_seed(seed, "asked clients"))
-        asked[outside] = mine[torch.randint(len(mine), (int(outside.sum()),), generator=generator)]
+        asked[outside] = _spread_alike(mine, int(outside.sum()), seed=seed)
         chosen = allowed | outside
     else:
         chosen = allowed
     return Questions(torch.arange(len(owner)), asked, owner).where(chosen)
+
+
+def _spread_alike(clients: Tensor, count: int, *, seed: int) -> Tensor:
+    """``count`` clients in the shares of ``clients``: drawing with replacement would let the counts tell."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "asked clients"))
+    rounds = [clients[torch.randperm(len(clients), generator=generator)] for _ in range(-(-count // len(clients)))]
+    drawn = torch.cat(rounds)[:count] if rounds else clients[:0]
+    return drawn[torch.randperm(len(drawn), generator=generator)]

@@ -12,7 +12,7 @@ from auditor.policy.rule import LIKELIHOOD_RATIO_S1, SHARE_S1
 FILES = sorted(resources.folder("scenarios").glob("*.yaml"))
 SCENARIOS = [Scenario.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in FILES]
 CLAIMS = re.compile(r"\b(compliant|certified|guarantee\w*|anonymous|safe|approved)\b", re.IGNORECASE)
-METRICS = {"tpr_at_fpr", "recovered_share", "label_accuracy"}
+METRICS = {"tpr_at_fpr", "recovered_share", "label_accuracy", "answer_accuracy", "accuracy_gain"}
 
 
 ADVERSARIES = [scenario for scenario in SCENARIOS if not scenario.control]

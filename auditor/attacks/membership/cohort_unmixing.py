@@ -7,7 +7,7 @@ from torch import Tensor
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
 from auditor.attacks.membership.traces import alignments, asked_clients
-from auditor.core.errors import AttackFailed
+from auditor.core.errors import AttackDoesNotApply
 from auditor.core.grants import Grant
 from auditor.core.shape import TargetShape
 from auditor.observations.released import Observation, Rounds
@@ -56,7 +56,12 @@ class CohortUnmixing:
         clients = asked_clients(seen)
         part = participation(seen)
         places = torch.tensor([seen.clients.index(client) for client in clients.tolist()])
-        _check(part, places, seen.clients)
+        told = singled_out(part)[places]
+        if not bool(told.any()):
+            raise AttackDoesNotApply(
+                f"the cohorts of {len(part)} rounds do not single out client {int(clients.min())}; they must change, "
+                f"over at least {len(seen.clients)} rounds"
+            )
         cosines = alignments(seen, known.model, context, aggregate=True).values[:, 0]
         part = part[: len(cosines)]  # fewer where time ran out
         # Standardised within a round: the aggregate's own size then says nothing about a candidate.
@@ -64,7 +69,11 @@ class CohortUnmixing:
         scaled = centred / cosines.std(dim=1, keepdim=True).clamp_min(1e-12)
         shares = torch.linalg.lstsq(part, scaled, driver="gelsd").solution
         note = f"{len(part)} rounds, cohorts of {int(part[:, :-1].sum(dim=1).mean().round())} of {len(seen.clients)}"
-        return MembershipScores(shares.gather(0, places.unsqueeze(0)).squeeze(0), notes=(note,))
+        scores = shares.gather(0, places.unsqueeze(0)).squeeze(0)
+        if not bool(told.all()):
+            note = f"{note}; of {int((~told).sum())} records' clients they say nothing"
+            scores = torch.where(told, scores, scores[told].mean())
+        return MembershipScores(scores, notes=(note,))
 
 
 def participation(seen: Rounds) -> Tensor:
@@ -73,21 +82,18 @@ def participation(seen: Rounds) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def _check(part: Tensor, places: Tensor, clients: tuple[int, ...]) -> None:
-    """Can the columns of the asked clients be told from the others?
+def singled_out(part: Tensor) -> Tensor:
+    """Which clients' columns can be told from the others, ``(clients,)`` bool.
 
-    The intercept stays out: with cohorts of one size it is a sum of the clients' columns, and least squares of
-    smallest norm still orders candidates.
-
-    Raises:
-        AttackFailed: where one took part in every round or always together with the same others.
+    Not those that took part in every round, or always together with the same others. The intercept stays out: with
+    cohorts of one size it is a sum of the clients' columns, and least squares of smallest norm still orders
+    candidates.
     """
     columns = part[:, :-1]
     rank = int(torch.linalg.matrix_rank(columns))
-    for place in places.unique().tolist():  # type: ignore[no-untyped-call]
+
+    def alone(place: int) -> bool:
         rest = torch.cat([columns[:, :place], columns[:, place + 1 :]], dim=1)
-        if rank == int(torch.linalg.matrix_rank(rest)) or bool(columns[:, place].all()):
-            raise AttackFailed(
-                f"the cohorts of {len(part)} rounds do not single out client {clients[place]}; they must change, over "
-                f"at least {columns.shape[1]} rounds"
-            )
+        return int(torch.linalg.matrix_rank(rest)) < rank and not bool(columns[:, place].all())
+
+    return torch.tensor([alone(place) for place in range(columns.shape[1])])

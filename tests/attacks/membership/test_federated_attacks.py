@@ -17,7 +17,7 @@ from auditor.attacks.membership.loss_series import LossSeries
 from auditor.attacks.membership.rmia import area
 from auditor.attacks.membership.traces import Trace, alignments, local_losses
 from auditor.attacks.membership.watch import Watch
-from auditor.core.errors import AttackFailed
+from auditor.core.errors import AttackDoesNotApply, AttackFailed
 from auditor.learning.functional import FunctionalModel
 from auditor.metrics.choices import measure_choices
 from auditor.metrics.shift import blind_baseline
@@ -125,7 +125,7 @@ def test_unmixing_reaches_the_research_under_secure_aggregation() -> None:
 
 
 def test_unmixing_says_when_cohorts_do_not_change(log: Federation) -> None:
-    with pytest.raises(AttackFailed, match="do not single out client 0"):
+    with pytest.raises(AttackDoesNotApply, match="do not single out client 0"):
         CohortUnmixing(CohortUnmixing.Params()).run(log.seen(0, secure=True), KNOWN, RunContext())
 
 
