@@ -41,7 +41,7 @@ SECONDS = 10.0
 MOST_STEPS = 200_000
 _SHARES = ((3.0, 0.1), (10.0, 0.2), (math.inf, 0.4))
 """Accounted epsilon below which this share of canaries is guessed: few where single guesses say little."""
-_FEW = 0.02
+_SAMPLED = ((3.0, 0.02), (6.0, 0.04), (8.0, 0.08), (12.0, 0.16), (math.inf, 0.32))
 """The same where units are sampled: only a few canaries were drawn often enough to be told."""
 
 _TITLES = {
@@ -282,9 +282,8 @@ def _judged(one: Games, settings: AuditSettings, *, records: int, epsilon: Epsil
 
 
 def _share(accounted: float | None, setup: Setup) -> float:
-    if setup.calibrated:
-        return _FEW
-    return next(share for limit, share in _SHARES if (accounted or 0.0) < limit)
+    shares = _SAMPLED if setup.calibrated else _SHARES
+    return next(share for limit, share in shares if (accounted or 0.0) < limit)
 
 
 def _bounds(
