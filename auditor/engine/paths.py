@@ -20,7 +20,7 @@ from auditor.engine.environment import computing
 from auditor.learning.choice import Choice, choose_path
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.records import Records
-from auditor.simulation.lockstep import train_federations
+from auditor.simulation.lockstep import measured_choice
 from auditor.targets.target import Target
 
 How = Literal["stacked", "serial"]
@@ -29,6 +29,7 @@ BLOCK = 8
 """Reference models in one unit where they train as one program: more would lose more to an interruption."""
 
 _CANDIDATES = 4
+_RECORDS = 8
 _STEPS = 3
 
 
@@ -84,7 +85,7 @@ def _reference_path(target: Target, settings: AuditSettings, *, device: str) -> 
     generator = torch.Generator().manual_seed(derive_seed(settings.audit.seed, "paths"))
     rows = [torch.randperm(len(target.members), generator=generator)[:wanted] for _ in range(BLOCK)]
     try:
-        trained = train_federations(
+        return measured_choice(
             federation,
             settings.privacy,
             target.model,
@@ -95,7 +96,6 @@ def _reference_path(target: Target, settings: AuditSettings, *, device: str) -> 
         )
     except (AuditorError, RuntimeError) as error:
         return Choice("serial", f"a trial in one program ended with {type(error).__name__}")
-    return trained.choice
 
 
 def _short(federation: FederationSettings) -> FederationSettings:
@@ -115,7 +115,7 @@ def _candidate_path(target: Target, *, device: str) -> Choice:
         return Choice("serial", "inputs are not continuous")
     model = FunctionalModel(target.model, device=device)
     state = model.initial_state(0)
-    records = target.members[: max(1, target.model.shape.records_per_update)].to(device)
+    records = target.members[: min(_RECORDS, max(1, target.model.shape.records_per_update))].to(device)
     start = records.inputs.expand(_CANDIDATES, *records.inputs.shape).clone()
 
     def objective(inputs: Tensor) -> Tensor:

@@ -201,4 +201,5 @@ class _Run:
         """What an earlier run in this folder measured on the same kind of machine, or a measurement of now."""
         if lock is not None and lock["environment"] == numeric_environment(self._device):
             return Paths.from_json(lock["paths"])
+        self._progress.say("Measuring which way of computing is the fastest for this model.")
         return measure_paths(target, self._settings, device=self._device, references=plan.reference_models)

@@ -19,6 +19,10 @@ STACK = 32
 """Models in one program: beyond it, measured on two CPU cores, a stack gains nothing and needs more memory."""
 _STEPS = 3
 
+LONG = 1.0
+"""Seconds that one row may take by itself for a stack to be tried: such work keeps the device busy without one, and
+trying would cost minutes."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -111,6 +115,9 @@ def choose_path(
         device: Where the work runs.
         random: True where the two ways may differ (dropout), so that they are not compared.
     """
+    alone = _once(lambda: serial(1), device)
+    if alone > LONG:
+        return Choice("serial", f"one alone takes {alone:.1f} s, so stacking was not tried")
     try:
         both = stacked(2)
     except torch.OutOfMemoryError:
@@ -143,14 +150,15 @@ def _seconds(work: Callable[[], object], device: str) -> float:
 
     One thread on the CPU is measured in its own CPU time, which other programs on the machine do not lengthen.
     """
+    work()
+    return min(_once(work, device) for _ in range(3))
+
+
+def _once(work: Callable[[], object], device: str) -> float:
     alone = device == "cpu" and torch.get_num_threads() == 1
     clock = time.thread_time if alone else time.perf_counter
+    start = clock()
     work()
-    taken = []
-    for _ in range(3):
-        start = clock()
-        work()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        taken.append(clock() - start)
-    return min(taken)
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return clock() - start

@@ -68,18 +68,7 @@ def train_federations(
     if not subsets:
         return TrainedFederations((), Choice("serial", "nothing to train"))
     pool = pool.to(device)
-    functional = FunctionalModel(model, device=device, batch_norm=federation.batch_norm)
-    plays = [
-        Play.prepared(
-            federation,
-            privacy,
-            functional,
-            pool[subset.to(pool.inputs.device)],
-            groups=None if groups is None else groups[subset],
-            seed=seed,
-        )
-        for subset, seed in zip(subsets, seeds, strict=True)
-    ]
+    plays = _plays(federation, privacy, model, pool, subsets, seeds=seeds, groups=groups, device=device)
     lockstep = _Lockstep(plays, pool, subsets, how)
     states = [play.start(initial) for play in plays]
     histories: list[list[RoundLog]] = [[] for _ in plays]
@@ -92,6 +81,47 @@ def train_federations(
             progress((round + 1) / federation.rounds)
     results = tuple(p.result(s, h) for p, s, h in zip(plays, states, histories, strict=True))
     return TrainedFederations(results, lockstep.choice)
+
+
+def measured_choice(
+    federation: FederationSettings,
+    privacy: PrivacySettings,
+    model: SharedModel,
+    pool: Records,
+    subsets: Sequence[Tensor],
+    *,
+    seeds: Sequence[int],
+    device: str = "cpu",
+) -> Choice:
+    """The path that ``train_federations`` would choose for the first round, without the training."""
+    pool = pool.to(device)
+    plays = _plays(federation, privacy, model, pool, subsets, seeds=seeds, groups=None, device=device)
+    return _Lockstep(plays, pool, subsets, "auto").chosen([play.start(None) for play in plays])
+
+
+def _plays(
+    federation: FederationSettings,
+    privacy: PrivacySettings,
+    model: SharedModel,
+    pool: Records,
+    subsets: Sequence[Tensor],
+    *,
+    seeds: Sequence[int],
+    groups: Tensor | None,
+    device: str,
+) -> list[Play]:
+    functional = FunctionalModel(model, device=device, batch_norm=federation.batch_norm)
+    return [
+        Play.prepared(
+            federation,
+            privacy,
+            functional,
+            pool[subset.to(pool.inputs.device)],
+            groups=None if groups is None else groups[subset],
+            seed=seed,
+        )
+        for subset, seed in zip(subsets, seeds, strict=True)
+    ]
 
 
 class _Item(NamedTuple):
@@ -121,14 +151,22 @@ class _Lockstep:
         """The path taken."""
         return self._how if isinstance(self._how, Choice) else Choice("serial", "no client trained")
 
+    def chosen(self, states: Sequence[State]) -> Choice:
+        """What the first round would choose."""
+        items = self._all([play.cohort(0) for play in self._plays], states)
+        return self._chosen(items) if items else self.choice
+
     def work(self, states: Sequence[State], cohorts: Sequence[Cohort]) -> list[list[Work]]:
         """By federation, in the order of its cohort."""
-        items = [item for i, cohort in enumerate(cohorts) for item in self._items(i, states[i], cohort)]
+        items = self._all(cohorts, states)
         if not isinstance(self._how, Choice) and items:
             self._how = self._chosen(items)
         obstacle = self._obstacle(items)
         done = iter(self._serially(items) if self.choice.how == "serial" or obstacle else self._stacked(items))
         return [[next(done) for _ in cohort.tasks] for cohort in cohorts]
+
+    def _all(self, cohorts: Sequence[Cohort], states: Sequence[State]) -> list[_Item]:
+        return [item for i, cohort in enumerate(cohorts) for item in self._items(i, states[i], cohort)]
 
     def _items(self, i: int, state: State, cohort: Cohort) -> list[_Item]:
         parts = self._parts[i]
