@@ -1,5 +1,6 @@
 """Results by attack: one block per attack and adversary, all states of the model in one table."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 from auditor.core.findings import Finding
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.core.results import Results
-from auditor.report.describe import findings_of, metric_key, metric_name, value_with_interval
-from auditor.report.formatting import number
+from auditor.report.describe import attack_title, findings_of, metric_key, metric_name, value_with_interval
+from auditor.report.formatting import number, percent
 from auditor.report.strings import Strings
 
 BESIDE = ("blind_", "control_")
+PRECISION = "precision"
+_NUMBER = re.compile(r"\d[\d.,e+-]*")
+"""Notes that differ in numbers alone are shown once."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class AttackBlock:
         refused: Reasons with the measures that they refuse.
         beside: Baselines and negative controls, a line each.
         counted, floors: Kinds of trials, and ways in which figures without attack were made, with their measures.
+        precise: How often an accusation is right, for each share of members among the candidates.
         about: Effort, parameters and notes; values that differ between the states stand in their order.
     """
 
@@ -45,18 +50,31 @@ class AttackBlock:
     beside: tuple[str, ...]
     counted: tuple[str, ...]
     floors: tuple[str, ...]
+    precise: tuple[str, ...]
     about: tuple[str, ...]
 
 
 def attack_blocks(results: Results, scenario: str, words: Strings) -> list[AttackBlock]:
-    """The attacks of one adversary in the order of the plan; what gave no figure stands apart with its reason."""
-    groups: dict[tuple[str, ...], list[Outcome]] = {}
+    """The measured attacks of one adversary in the order of the plan."""
+    groups: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in results.outcomes:
-        if outcome.scenario == scenario:
-            measured = outcome.status == OutcomeStatus.MEASURED
-            own = () if measured else (outcome.status, *outcome.reasons)
-            groups.setdefault((outcome.attack, outcome.control, *own), []).append(outcome)
+        if outcome.scenario == scenario and outcome.status == OutcomeStatus.MEASURED:
+            groups.setdefault((outcome.attack, outcome.control), []).append(outcome)
     return [_block(results, group, words) for group in groups.values()]
+
+
+def not_applying(results: Results, scenario: str) -> list[tuple[str, tuple[str, ...], str]]:
+    """What gave no figure: status, attacks and their reason, gathered by the reason."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for outcome in results.outcomes:
+        if outcome.scenario == scenario and outcome.status != OutcomeStatus.MEASURED:
+            groups.setdefault((outcome.status, "; ".join(outcome.reasons)), []).append(attack_title(outcome))
+    return [(status, tuple(dict.fromkeys(titles)), reason) for (status, reason), titles in groups.items()]
+
+
+def sources(results: Results) -> list[tuple[str, str, str]]:
+    """Title, name and source of every planned attack, once."""
+    return list(dict.fromkeys((attack_title(o), o.attack, o.paper) for o in results.outcomes))
 
 
 def _block(results: Results, group: Sequence[Outcome], words: Strings) -> AttackBlock:
@@ -66,15 +84,18 @@ def _block(results: Results, group: Sequence[Outcome], words: Strings) -> Attack
     rows = [row for o, state in zip(group, states, strict=True) for row in _rows(results, o, state, words)]
     names = list(dict.fromkeys(row.name for row in rows))
     rows.sort(key=lambda row: names.index(row.name))
-    shown = tuple(row for row in rows if row.finding or not row.measurement.metric.startswith(BESIDE))
+    precise = [row for row in rows if row.measurement.metric == PRECISION and not row.finding]
+    beside = [row for row in rows if row.measurement.metric.startswith(BESIDE) and not row.finding]
+    shown = tuple(row for row in rows if row not in precise and row not in beside)
     return AttackBlock(
         outcome=group[0],
         states=tuple(dict.fromkeys(state for state in states if state != "–")),
         rows=shown,
         refused=_refused(group, words),
-        beside=_beside([row for row in rows if row not in shown], words),
+        beside=_beside(beside, words),
         counted=_by_text(((row, row.measurement.n_of) for row in shown), words),
         floors=_by_text(((row, row.measurement.floor_is) for row in rows), words),
+        precise=_precise(precise, words),
         about=_about(group, words),
     )
 
@@ -109,6 +130,16 @@ def _beside(rows: Sequence[MeasureRow], words: Strings) -> tuple[str, ...]:
     )
 
 
+def _precise(rows: Sequence[MeasureRow], words: Strings) -> tuple[str, ...]:
+    """One line for each share of false alarms."""
+    lines: dict[str, list[str]] = {}
+    for row in rows:
+        m = row.measurement
+        part = words.plain("results.precise_part", figure=value_with_interval(m), prior=percent(m.at.get("prior", 0.0)))
+        lines.setdefault(percent(m.at.get("fpr", 0.0)), []).append(part)
+    return tuple(words.plain("results.precise_at", fpr=fpr, parts=", ".join(parts)) for fpr, parts in lines.items())
+
+
 def _by_text(pairs: Iterable[tuple[MeasureRow, str]], words: Strings) -> tuple[str, ...]:
     """Each text once, with the measures that it speaks of; alone where it speaks of all."""
     texts: dict[str, list[str]] = {}
@@ -125,7 +156,14 @@ def _about(group: Sequence[Outcome], words: Strings) -> tuple[str, ...]:
     parts = _pieces([{observed: outcome.observations or None} for outcome in group])
     parts += _pieces([outcome.effort for outcome in group])
     parts += _pieces([outcome.parameters for outcome in group])
-    return (*parts, *dict.fromkeys(note for outcome in group for note in outcome.notes))
+    notes = list(dict.fromkeys(note for outcome in group for note in outcome.notes))
+    kinds: dict[str, list[str]] = {}
+    for note in notes:
+        kinds.setdefault(_NUMBER.sub("#", note), []).append(note)
+    for alike in kinds.values():
+        more = [words.plain("results.alike", count=number(len(alike) - 1))] if len(alike) > 1 else []
+        parts.append(" ".join([alike[0], *more]))
+    return tuple(parts)
 
 
 def _pieces(values: Sequence[dict[str, Any]]) -> list[str]:

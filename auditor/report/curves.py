@@ -20,7 +20,7 @@ def sweep_figures(results: Results, words: Strings) -> list[Figure]:
     groups: dict[tuple[int, str], list[Curve]] = {}
     for curve in curves(results):
         groups.setdefault((results.sweeps.index(curve.sweep), curve.metric), []).append(curve)
-    figures = []
+    figures: list[Figure] = []
     for (index, _), group in groups.items():
         for start in range(0, len(group), PER_FIGURE):
             figures.append(_figure(f"sweep-{index}-{len(figures)}", group[start : start + PER_FIGURE], words))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.core.findings import ControlStatus
+from auditor.core.findings import ControlStatus, RiskCell
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.results import Results
 from auditor.report.curves import sweep_figures
 from auditor.report.decisions import level_words, likelihood_words
-from auditor.report.describe import attack_title, ends, findings_of, floor_text, scenario_title
+from auditor.report.describe import attack_title, ends, findings_of, floor_text, scenario_title, sentence_case
 from auditor.report.figures.canvas import Figure, Table
 from auditor.report.figures.controls import draw_controls
 from auditor.report.figures.epsilon import EpsilonWords, draw_epsilon
@@ -273,13 +273,16 @@ def risk_figure(results: Results, words: Strings) -> Figure | None:
             scenario_title(results, cell.actor),
             likelihood_words(cell, words),
             level_words(cell.severity, words),
+            _why(cell, words),
         )
         for mark, cell in zip(marks, results.risks, strict=True)
     )
     parts = " ".join(
         words.plain("risk.alt_part", letter=row[0], event=row[1], likelihood=row[3], severity=row[4]) for row in rows
     )
-    columns = tuple(words.plain(f"risk.{key}") for key in ("letter", "event", "actor", "likelihood", "severity"))
+    columns = tuple(
+        words.plain(f"risk.{key}") for key in ("letter", "event", "actor", "likelihood", "severity", "reason")
+    )
     return Figure(
         id="risk-matrix",
         title=words.plain("risk.title"),
@@ -287,8 +290,16 @@ def risk_figure(results: Results, words: Strings) -> Figure | None:
         alt=words.plain("risk.alt", parts=parts),
         wide=wide,
         narrow=narrow,
-        table=Table(columns, rows, (8, 38, 24, 16, 14)),
+        table=Table(columns, rows, (5, 18, 19, 11, 10, 37)),
     )
+
+
+def _why(cell: RiskCell, words: Strings) -> str:
+    """Success, effort and reason of a cell, with what it asks of people."""
+    effort = words.get("risk.efforts").get(cell.effort, cell.effort)
+    success = words.get("risk.bands").get(cell.success_band, cell.success_band)
+    text = words.plain("risk.why", success=success, effort=effort or "–", reason=sentence_case(cell.reason))
+    return f"{text} {words.plain('risk.asks', zone=sentence_case(cell.zone))}" if cell.zone else text
 
 
 def controls_figure(results: Results, words: Strings) -> Figure | None:
@@ -302,12 +313,9 @@ def controls_figure(results: Results, words: Strings) -> Figure | None:
     ]
     status_words = {status: words.word("control", status.value) for status in ControlStatus}
     wide, narrow = draw_controls("controls", packs, status_words, words.plain("controls.x_axis"))
-    rows = tuple(
-        (title, status_words[status], number(counts[status]))
-        for title, counts in packs
-        for status in ControlStatus
-        if counts[status]
-    )
+    present = [status for status in ControlStatus if any(counts[status] for _, counts in packs)]
+    rows = tuple((title, *(number(counts[status]) for status in present)) for title, counts in packs)
+    columns = (words.plain("controls.pack"), *(status_words[status] for status in present))
     parts = " ".join(
         words.plain(
             "controls.alt_part",
@@ -323,7 +331,7 @@ def controls_figure(results: Results, words: Strings) -> Figure | None:
         alt=words.plain("controls.alt", parts=parts),
         wide=wide,
         narrow=narrow,
-        table=Table(tuple(words.get("controls.columns")), rows, (50, 32, 18)),
+        table=Table(columns, rows, (28, *([72 // len(present)] * len(present)))),
     )
 
 

@@ -50,7 +50,7 @@ class CheckRow:
 
 
 def finding_rows(results: Results, words: Strings) -> list[FindingRow]:
-    """All findings on the audited setting that apply, what weighs most first."""
+    """All findings on the audited setting, without attacks that do not apply; what weighs most first."""
     outcomes = {outcome.key: outcome for outcome in results.outcomes}
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in _of_setting(by_weight(results.findings), outcomes):
@@ -65,7 +65,7 @@ def finding_rows(results: Results, words: Strings) -> list[FindingRow]:
 def _of_setting(findings: Iterable[Finding], outcomes: dict[str, Outcome]) -> Iterator[Finding]:
     for finding in findings:
         outcome = outcomes.get(finding.outcome)
-        if finding.status != FindingStatus.NOT_APPLICABLE and not (outcome and outcome.control):
+        if outcome is None or (finding.status != FindingStatus.NOT_APPLICABLE and not outcome.control):
             yield finding
 
 
@@ -148,23 +148,4 @@ def rebuilt_rows(results: Results, words: Strings) -> list[tuple[str, str, str]]
             groups.setdefault(label, []).append((number(m.n), state + value_with_interval(m)))
     return [
         (label, "; ".join(n for n, _ in rows), "; ".join(text for _, text in rows)) for label, rows in groups.items()
-    ]
-
-
-def not_applying(results: Results) -> list[str]:
-    """Attacks that do not apply, gathered by the reason; controls stand in their own table."""
-    outcomes = {outcome.key: outcome for outcome in results.outcomes}
-    reasons: dict[str, list[str]] = {}
-    for finding in results.findings:
-        outcome = outcomes.get(finding.outcome)
-        if finding.status == FindingStatus.NOT_APPLICABLE and not (outcome and outcome.control):
-            head, reason = (
-                (f"{attack_title(outcome)} ({scenario_title(results, outcome.scenario)})", "; ".join(outcome.reasons))
-                if outcome and outcome.reasons
-                else ("", finding.sentence)
-            )
-            reasons.setdefault(reason, []).append(head)
-    return [
-        f"{'; '.join(dict.fromkeys(filter(None, heads)))}: {sentence_case(reason)}".removeprefix(": ")
-        for reason, heads in reasons.items()
     ]

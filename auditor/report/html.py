@@ -16,11 +16,11 @@ from auditor.resources import folder
 
 SECTIONS = (
     "identity",
+    "coverage",
     "answers",
     "scope",
     "adversaries",
     "method",
-    "coverage",
     "results",
     "privacy",
     "federation",
@@ -30,8 +30,13 @@ SECTIONS = (
     "controls",
     "comparison",
     "signoff",
+    "details",
+    "provisions",
     "annex",
 )
+ANNEXES = ("details", "provisions", "annex")
+"""The last sections: everything behind the main part, lettered instead of numbered."""
+
 FONTS = {400: "SourceSans3-Regular", 600: "SourceSans3-Semibold"}
 SHAPES = {
     "finding": {
@@ -81,6 +86,7 @@ def _context(evidence: Evidence, figures: drawings.Figures, words: Strings, *, p
         "r": results,
         "printed": printed,
         "sections": SECTIONS,
+        "annexes": ANNEXES,
         "style": Markup(_style(printed=printed)),
         "summary": answers.summarise(results, words),
         "scenario_names": sections.scenario_names(results),
@@ -129,11 +135,15 @@ def _filters(words: Strings, *, printed: bool) -> dict[str, Callable[..., Any]]:
 def _helpers(words: Strings) -> dict[str, Any]:
     return {
         "attack_blocks": lambda results, name: attacks.attack_blocks(results, name, words),
+        "adversary_rows": lambda results: sections.adversary_rows(results, words),
+        "shared_reasons": lambda results: sections.shared_reasons(results, words),
         "metrics_used": lambda results: sections.metrics_used(results, words),
         "finding_rows": lambda results: groups.finding_rows(results, words),
         "check_rows": lambda results: groups.check_rows(results, words),
         "rebuilt_rows": lambda results: groups.rebuilt_rows(results, words),
-        "not_applying": groups.not_applying,
+        "not_applying": attacks.not_applying,
+        "sources": attacks.sources,
+        "provision_name": sections.provision_name,
         "settings_rows": sections.settings_rows,
         "pack_blocks": sections.pack_blocks,
         "judged_claims": sections.judged_claims,

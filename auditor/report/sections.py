@@ -1,5 +1,6 @@
 """Data that the templates of the sections need beyond the results themselves."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,19 +8,16 @@ from typing import Any
 from auditor.core.findings import Claim, ControlRow, ControlStatus, Finding, FindingStatus
 from auditor.core.grants import Grant
 from auditor.core.measurement import Measurement
-from auditor.core.results import Results
-from auditor.report.describe import by_weight, metric_key
+from auditor.core.results import Results, ScenarioSummary
+from auditor.report.describe import by_weight, key_name, metric_key, sentence_case
 from auditor.report.drawings import pack_title
 from auditor.report.formatting import Rounding, number, quantity
 from auditor.report.strings import Strings
 
-ON_TOP = (
-    ControlStatus.CONTRADICTS,
-    ControlStatus.INCONCLUSIVE,
-    ControlStatus.STALE,
-    ControlStatus.SUPPORTS,
-    ControlStatus.HUMAN_DECLARED,
-)
+ASKING = (ControlStatus.CONTRADICTS, ControlStatus.INCONCLUSIVE, ControlStatus.STALE)
+"""Statuses that ask people for something; these provisions stand in the main part."""
+
+SPOKEN = (ControlStatus.SUPPORTS, ControlStatus.HUMAN_DECLARED)
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,12 @@ class ReasonGroup:
 
 @dataclass(frozen=True)
 class PackBlock:
-    """One law pack: what evidence speaks to, what this run did not test, and what no attack can speak to."""
+    """One law pack: what asks for attention, what evidence supports, what was not tested, what no attack can tell."""
 
     name: str
     title: str
     as_of: str
+    asking: tuple[ReasonGroup, ...]
     spoken: tuple[ReasonGroup, ...]
     untested: tuple[ReasonGroup, ...]
     outside: tuple[ReasonGroup, ...]
@@ -129,18 +128,80 @@ def pack_blocks(results: Results) -> list[PackBlock]:
     blocks = []
     for name in dict.fromkeys(row.catalogue for row in results.controls):
         rows = [row for row in results.controls if row.catalogue == name]
-        top = [row for status in ON_TOP for row in rows if row.status == status]
         blocks.append(
             PackBlock(
                 name,
                 pack_title(results, name),
                 rows[0].as_of,
-                spoken=_by_reason(top),
+                asking=_by_reason([row for status in ASKING for row in rows if row.status == status]),
+                spoken=_by_reason([row for status in SPOKEN for row in rows if row.status == status]),
                 untested=_by_reason([row for row in rows if row.status == ControlStatus.NOT_TESTED]),
                 outside=_by_reason([row for row in rows if row.status == ControlStatus.OUTSIDE_REACH]),
             )
         )
     return blocks
+
+
+def provision_name(row: ControlRow) -> str:
+    """Reference and title; what the title repeats of the reference is said once."""
+    head, colon, rest = row.title.partition(":")
+    known = set(_WORD.findall(row.source_ref.lower()))
+    if colon and set(_WORD.findall(head.lower())) <= known | {"and", "consultation"}:
+        return f"{row.source_ref}: {rest.strip()}"
+    return f"{row.source_ref}: {row.title}"
+
+
+_WORD = re.compile(r"[\w./-]*\w")
+
+
+@dataclass(frozen=True)
+class AdversaryRow:
+    """One adversary in short sentences; empty where there is nothing to say."""
+
+    title: str
+    description: str
+    who: str
+    sees: str
+    withheld: str
+    limits: str
+    access: int
+    knowledge: int
+
+
+def adversary_rows(results: Results, words: Strings) -> list[AdversaryRow]:
+    """Who attacks, with what, and against which limits."""
+    return [_adversary_row(scenario, words) for scenario in results.scenarios]
+
+
+def _adversary_row(scenario: ScenarioSummary, words: Strings) -> AdversaryRow:
+    actors, behaviours = words.get("adversaries.actors"), words.get("adversaries.behaviours")
+    who = f"{actors.get(scenario.actor, scenario.actor)}, {behaviours.get(scenario.behaviour, scenario.behaviour)}"
+    limits = [
+        words.plain(
+            "adversaries.limit_beyond" if limit.beyond_guess else "adversaries.limit",
+            metric=key_name(limit.metric, words),
+            limit=quantity(limit.limit, "fraction"),
+        )
+        for limit in scenario.thresholds
+    ]
+    return AdversaryRow(
+        scenario.title,
+        scenario.description,
+        sentence_case(who),
+        sentence_case("; ".join(grant_words(grant) for grant in scenario.grants) or words.plain("report.none")),
+        sentence_case("; ".join(withheld_words(text) for text in scenario.withheld)),
+        "; ".join(limits),
+        scenario.access,
+        scenario.knowledge,
+    )
+
+
+def shared_reasons(results: Results, words: Strings) -> list[tuple[str, str]]:
+    """Why each limit was set: the measures that share a reason, and the reason, each once."""
+    reasons: dict[str, list[str]] = {}
+    for limit in (limit for scenario in results.scenarios for limit in scenario.thresholds):
+        reasons.setdefault(" ".join(limit.reason.split()), []).append(key_name(limit.metric, words))
+    return [("; ".join(dict.fromkeys(names)), reason) for reason, names in reasons.items()]
 
 
 def _by_reason(rows: Sequence[ControlRow]) -> tuple[ReasonGroup, ...]:
