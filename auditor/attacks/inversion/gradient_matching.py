@@ -11,6 +11,7 @@ from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContex
 from auditor.attacks.inversion.distance import Distance
 from auditor.attacks.inversion.evidence import Update, as_update
 from auditor.attacks.inversion.label_counts import recover_counts
+from auditor.attacks.inversion.label_guess import MOST, guesses, head_is_hidden
 from auditor.attacks.inversion.replay import Replay
 from auditor.attacks.inversion.search import Found, Schedule, Search, probe
 from auditor.attacks.inversion.statistics import BatchStatistics
@@ -37,7 +38,7 @@ class GradientMatching:
     paper: ClassVar[str] = "Geiping et al., 2020, arXiv:2003.14053, algorithm 1 and section 5"
     needs: ClassVar[Needs] = Needs(
         frozenset(),
-        one_of=frozenset({Grant.CLIENT_UPDATE, Grant.AGGREGATE_UPDATE}),
+        one_of=frozenset({Grant.CLIENT_UPDATE, Grant.AGGREGATE_UPDATE, Grant.PARTIAL_UPDATE}),
         modalities=frozenset({Modality.IMAGE, Modality.TABULAR, Modality.TIMESERIES}),
         traits={"continuous_input": "the input is not continuous (tokens cannot be moved by a gradient)"},
     )
@@ -96,6 +97,8 @@ class GradientMatching:
         update = as_update(seen)
         generator = context.generator()
         weights = self._weights(known.model.modality)
+        if update.records == 1 and head_is_hidden(update, known):
+            weights = weights.median().expand(min(MOST, max(2, known.model.shape.classes)))
         unknowns = Unknowns.of(known.model, device=context.device)
         start = unknowns.start(len(weights), update.records, known.population, generator=generator)
         labels, rule = self._labels(update, known, len(weights), context, generator)
@@ -126,6 +129,9 @@ class GradientMatching:
         if known.model.task is Task.REGRESSION:
             shape = (candidates, update.records, *_target_shape(known, update))
             return torch.randn(shape, generator=generator), "regression targets were searched together with the inputs"
+        if head_is_hidden(update, known):
+            drawn = guesses(update, known, candidates, generator=generator)
+            return drawn, "tried in turn, for the classifier head was not seen"
         recovered = recover_counts(update, known, seed=context.seed)
         single = recovered.labels() if update.labels is None else update.labels.cpu()
         orders = [torch.arange(len(single))]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -16,6 +16,9 @@ from auditor.core.shape import TargetShape
 from auditor.observations.model import SharedModel
 from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
+
+_SWEEPS = 1000
+_SETTLED = 1e-7
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class LinearLayer:
     paper: ClassVar[str] = "Phong et al., 2018, IEEE TIFS 13(5); Geiping et al., 2020, arXiv:2003.14053, prop. 3.1"
     needs: ClassVar[Needs] = Needs(
         frozenset(),
-        one_of=frozenset({Grant.CLIENT_UPDATE, Grant.AGGREGATE_UPDATE}),
+        one_of=frozenset({Grant.CLIENT_UPDATE, Grant.AGGREGATE_UPDATE, Grant.PARTIAL_UPDATE}),
         traits={
             "continuous_input": "the input is not continuous",
             "first_layer_linear": "the first trainable layer is not linear on the flattened input",
@@ -76,12 +79,24 @@ class LinearLayer:
         update = as_update(seen)
         weight, bias = first_layer(update, known.model)
         shape = known.model.shape.input_shape
-        if update.records == 1:
+        if isinstance(update, ClientUpdate) and update.shown is not None:
+            found = self._partly(weight, bias, update, known.model)
+        elif update.records == 1:
             one = (bias @ weight) / bias.square().sum().clamp_min(1e-30)
             found = Reconstruction(one.reshape(1, *shape), confidence=torch.ones(1), iterations=1)
         else:
             found = self._several(weight, bias, update.records, known.model)
         return found
+
+    def _partly(self, weight: Tensor, bias: Tensor, update: ClientUpdate, model: SharedModel) -> Reconstruction:
+        if update.records > 1:
+            raise AttackFailed("only some coordinates of the first layer were seen, and several records mix in them")
+        assert update.shown is not None
+        name = first_linear(model)
+        seen = _Seen(update.shown[f"{name}.weight"].cpu(), update.shown[f"{name}.bias"].cpu())
+        one, share = completed(weight, bias, seen)
+        note = f"{share:.0%} of the record's values stand in a coordinate that was seen."
+        return Reconstruction(one.reshape(1, *model.shape.input_shape), confidence=torch.ones(1), notes=(note,))
 
     def _several(self, weight: Tensor, bias: Tensor, records: int, model: SharedModel) -> Reconstruction:
         rows = _ratios(weight, bias)
@@ -99,8 +114,36 @@ class LinearLayer:
         )
 
 
-def first_layer(seen: Update, model: SharedModel) -> tuple[Tensor, Tensor]:
-    """Gradients of weight ``(neurons, inputs)`` and bias ``(neurons,)`` of the layer that reads the input first."""
+class _Seen(NamedTuple):
+    """Which coordinates were seen: weight ``(neurons, inputs)`` and bias ``(neurons,)``, bool."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+def completed(weight: Tensor, bias: Tensor, seen: _Seen) -> tuple[Tensor, float]:
+    """The record whose outer product with the bias gradient fits the coordinates seen, and the share found.
+
+    One record leaves ``weight = bias record'``, a matrix of rank one, which alternating least squares completes; the
+    biases that were seen fix the scale. Values that stand in no coordinate seen are zero.
+    """
+    there, known = seen.weight.double(), seen.bias
+    rows = weight.double() * there
+    factors = torch.where(known, bias, torch.zeros_like(bias)).double()
+    record = torch.zeros(rows.shape[1], dtype=torch.float64)
+    for _ in range(_SWEEPS):
+        record = (factors @ rows) / (factors.square() @ there).clamp_min(1e-30)
+        fitted = (rows @ record) / (there @ record.square()).clamp_min(1e-30)
+        before, factors = factors, torch.where(known, bias.double(), fitted)
+        if float((factors - before).norm()) <= _SETTLED * float(factors.norm()):
+            break
+    weighed = factors.square() @ there
+    reached = weighed > weighed.max() * 1e-12
+    return torch.where(reached, record, 0.0).to(weight.dtype), float(reached.double().mean())
+
+
+def first_linear(model: SharedModel) -> str:
+    """Path of the linear layer that is called first; empty where there is none."""
     module = fresh_module(model)
     order: list[str] = []
     for path, layer in module.named_modules():
@@ -108,8 +151,12 @@ def first_layer(seen: Update, model: SharedModel) -> tuple[Tensor, Tensor]:
             layer.register_forward_pre_hook(lambda _m, _i, path=path: order.append(path))
     with torch.no_grad():
         module(probe_inputs(model, 2, generator=torch.Generator().manual_seed(0)))
-    gradient = mean_gradient(seen)
-    first = order[0] if order else ""
+    return order[0] if order else ""
+
+
+def first_layer(seen: Update, model: SharedModel) -> tuple[Tensor, Tensor]:
+    """Gradients of weight ``(neurons, inputs)`` and bias ``(neurons,)`` of the layer that reads the input first."""
+    gradient, first = mean_gradient(seen), first_linear(model)
     if f"{first}.weight" not in gradient or f"{first}.bias" not in gradient:
         raise AttackFailed("the gradient of the first layer's weight and bias is not in the update")
     weight, bias = gradient[f"{first}.weight"].cpu(), gradient[f"{first}.bias"].cpu()
