@@ -74,8 +74,9 @@ def exit_code(results: "Results", fail_on: FailOn) -> ExitCode:
 
 
 def _command(audit: Path, fail_on: FailOn) -> str:
-    """The command without folders: a path may name people or machines."""
-    return f"auditor run {audit.name} --fail-on {fail_on}"
+    """The command as it can be repeated from the same folder; a path from outside may name people or machines."""
+    inside = not audit.is_absolute() and ".." not in audit.parts
+    return f"auditor run {audit.as_posix() if inside else audit.name} --fail-on {fail_on}"
 
 
 def _summary(done: "AuditRun") -> list[str]:

@@ -84,7 +84,7 @@ def summarise(results: Results, words: Strings) -> Summary:
     levels = {m.interval.level for o in results.outcomes for m in o.measurements if m.interval and m.value is not None}
     return Summary(
         scope=_scope(results, words),
-        overall=overall(results.findings, words),
+        overall=overall(_counted(results), words),
         answers=(*_attack_answers(results, words), epsilon_answer(results, words)),
         level=", ".join(percent(level) for level in sorted(levels)),
         untested=tuple(fitting(untested)),
@@ -125,6 +125,16 @@ def _scope(results: Results, words: Strings) -> Markup:
         scenarios=number(len({o.scenario for o in _tests(results)})),
         members=number(shape.members),
     )
+
+
+def _counted(results: Results) -> list[Finding]:
+    """Findings on the audited setting; what does not apply and what tests the attacks found nothing about it."""
+    controls = {outcome.key for outcome in results.outcomes if outcome.control}
+    return [
+        finding
+        for finding in results.findings
+        if finding.status != FindingStatus.NOT_APPLICABLE and finding.outcome not in controls
+    ]
 
 
 def overall(findings: Sequence[Finding], words: Strings) -> str:

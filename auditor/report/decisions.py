@@ -67,8 +67,22 @@ def decisions_of(results: Results, words: Strings) -> list[Item]:
 
 
 def _advice(results: Results, words: Strings) -> list[Item]:
-    advice = [f.advice for f in by_weight(results.findings) if f.status == FindingStatus.EXCEEDS and f.advice]
-    return [Item(words.plain("decide.advice", advice=sentence_case(text)), weight=1) for text in dict.fromkeys(advice)]
+    found = [f for f in by_weight(results.findings) if f.status == FindingStatus.EXCEEDS]
+    advice = dict.fromkeys(f.advice for f in found if f.advice and not f.measures)
+    items = [Item(words.plain("decide.advice", advice=sentence_case(text)), weight=1) for text in advice]
+    changes = {measure.action: measure for f in found for measure in f.measures}
+    if changes:
+        listed = ", ".join(
+            words.plain("decide.change", action=m.action, now=_now(m.now, words)) for m in changes.values()
+        )
+        tried = "decide.measured" if any(m.effect for m in changes.values()) else "decide.unmeasured"
+        items.insert(0, Item(f"{words.plain('decide.lower', changes=listed)} {words.plain(tried)}", weight=1))
+    return items
+
+
+def _now(value: str, words: Strings) -> str:
+    """The value in words: ``off`` for ``false``."""
+    return words.word("now", value)
 
 
 def _risk_decisions(results: Results, words: Strings) -> Iterator[Item]:

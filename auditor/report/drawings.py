@@ -290,7 +290,7 @@ def risk_figure(results: Results, words: Strings) -> Figure | None:
         alt=words.plain("risk.alt", parts=parts),
         wide=wide,
         narrow=narrow,
-        table=Table(columns, rows, (5, 18, 19, 11, 10, 37)),
+        table=Table(columns, rows, (7, 18, 19, 11, 10, 35)),
     )
 
 

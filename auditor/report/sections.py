@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.core.findings import Claim, ControlRow, ControlStatus, Finding, FindingStatus
+from auditor.core.findings import Claim, ControlRow, ControlStatus, CoverageRow, Finding, FindingStatus, Measure
 from auditor.core.grants import Grant
-from auditor.core.measurement import Measurement
+from auditor.core.measurement import Measurement, OutcomeStatus
 from auditor.core.results import Results, ScenarioSummary
 from auditor.report.describe import by_weight, key_name, metric_key, sentence_case
 from auditor.report.drawings import pack_title
@@ -54,10 +54,17 @@ class PackBlock:
 
 @dataclass(frozen=True)
 class MeasureToTake:
-    """A measure with the findings that ask for it."""
+    """A measure with the findings that ask for it.
+
+    Attributes:
+        setting: What to change, with its value now and its place; empty where the advice says all.
+        effects: What sweeps measured of it; empty where nobody measured it.
+    """
 
     advice: str
     because: tuple[str, ...]
+    setting: str = ""
+    effects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,9 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple) and any(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{path}.{index}")
     else:
         yield path, value
 
@@ -212,10 +222,37 @@ def _by_reason(rows: Sequence[ControlRow]) -> tuple[ReasonGroup, ...]:
 
 
 def _own_reason(row: ControlRow) -> str:
-    """The reason without the sentence that says from when the provision applies; its row says so anyway."""
+    """The reason without what stands beside it anyway: when the provision applies, and what its heading says."""
     first, _, rest = row.reason.partition(". ")
     dated = row.applicable_now is False and row.applies_from and all(date in first for date in row.applies_from)
-    return rest if dated and rest else row.reason
+    reason = rest if dated and rest else row.reason
+    if row.status == ControlStatus.OUTSIDE_REACH and row.outside_reach:
+        return ""
+    return _HEADING.sub("", reason)
+
+
+_HEADING = re.compile(r"^(Supports, for the attacks run, on this sample, until [^.]*\. |Not tested in this run: )")
+"""What the reason of every provision of a status begins with; the heading of the status says it once."""
+
+
+def holds_until(results: Results) -> str:
+    """The day until which supporting evidence holds, as the reasons state it; empty where nothing supports."""
+    found = (re.search(r"on this sample, until ([^.]*)\.", row.reason) for row in results.controls)
+    return next((match[1] for match in found if match), "")
+
+
+def coverage_reason(row: CoverageRow, results: Results, words: Strings) -> str:
+    """The reason without its list of attacks that gave no figure; the annex has each with its own."""
+    planned = {outcome.attack for outcome in results.outcomes}
+    kept: list[str] = []
+    for part in row.reason.split("; "):
+        if any(part.startswith(f"{attack} (") for attack in planned):
+            break
+        kept.append(part)
+    named = {o.attack for o in results.outcomes if f"{o.attack} ({o.scenario})" in row.reason}
+    if named:
+        kept.append(words.plain("coverage.others", count=number(len(named))))
+    return sentence_case("; ".join(kept))
 
 
 def judged_claims(results: Results) -> list[Claim]:
@@ -234,17 +271,33 @@ def largest(results: Results, count: int = 3) -> list[Finding]:
     return [f for f in by_weight(results.findings) if f.status == FindingStatus.EXCEEDS][:count]
 
 
-def measures_to_take(results: Results) -> Measures:
-    """What the findings ask for, each advice once: against leakage, and to settle what is open."""
+def measures_to_take(results: Results, words: Strings) -> Measures:
+    """What the findings ask for, each measure once: against leakage, and to settle what is open."""
+    changes: dict[str, list[tuple[Finding, Measure]]] = {}
     against: dict[str, list[str]] = {}
     to_settle: dict[str, list[str]] = {}
     for finding in by_weight(results.findings):
-        if finding.advice:
+        for measure in finding.measures:
+            changes.setdefault(measure.action, []).append((finding, measure))
+        if finding.advice and not finding.measures:
             group = against if finding.status == FindingStatus.EXCEEDS else to_settle
             group.setdefault(finding.advice, []).append(_named(finding))
     for lint in results.accounting.lints:
         against.setdefault(lint.remedy, []).append(lint.title)
-    return Measures(_listed(against), _listed(to_settle))
+    return Measures((*(_change(pairs, words) for pairs in changes.values()), *_listed(against)), _listed(to_settle))
+
+
+def _change(pairs: Sequence[tuple[Finding, Measure]], words: Strings) -> MeasureToTake:
+    """One change with every finding that it answers, and its effect on each where a sweep measured it."""
+    first = pairs[0][1]
+    setting = words.plain("measures.setting", setting=first.setting, now=first.now)
+    effects = [f"{_named(finding)}: {measure.effect}" for finding, measure in pairs if measure.effect]
+    return MeasureToTake(
+        sentence_case(first.action),
+        tuple(dict.fromkeys(_named(finding) for finding, _ in pairs)),
+        f"{setting} ({first.place})" if first.place else setting,
+        tuple(dict.fromkeys(map(sentence_case, effects))),
+    )
 
 
 def _named(finding: Finding) -> str:
@@ -257,7 +310,7 @@ def _listed(groups: dict[str, list[str]]) -> tuple[MeasureToTake, ...]:
 
 
 def evidence_index(results: Results) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """The evidence that claims, risks and controls name, gathered by who names it."""
+    """The evidence that claims, risks and controls name, gathered by who names it; without attacks that gave none."""
     used: dict[str, list[str]] = {}
     for claim in results.claims:
         for item in claim.evidence:
@@ -269,7 +322,10 @@ def evidence_index(results: Results) -> list[tuple[tuple[str, ...], tuple[str, .
         for item in cell.evidence:
             used.setdefault(item, []).append(cell.event)
     gathered: dict[tuple[str, ...], list[str]] = {}
+    idle = {o.key for o in results.outcomes if o.status != OutcomeStatus.MEASURED}
     for item, by in sorted(used.items()):
+        if item in idle or item.rpartition(":")[0] in idle:
+            continue
         gathered.setdefault(tuple(dict.fromkeys(by)), []).append(item)
     return [(tuple(items), by) for by, items in gathered.items()]
 

@@ -49,7 +49,7 @@ def draw_roc(name: str, curves: Sequence[Curve], cap: Array | None, words: RocWo
             _curve(axes, curve.rows, floor, canvas.SERIES[index % len(canvas.SERIES)])
         _labels(axes, curves, floor)
 
-    return canvas.draw(name, draw_on, heights_mm=(96.0, 84.0))
+    return canvas.draw(name, draw_on, heights_mm=(82.0, 84.0))
 
 
 def _floor(curves: Sequence[Curve]) -> float:
