@@ -15,6 +15,7 @@ from auditor.attacks.inference.attribute import imputed, masked, slots
 from auditor.attacks.registry import available
 from auditor.core.measurement import ArrayRef, Measurement
 from auditor.core.seeds import derive_seed
+from auditor.core.shape import Task
 from auditor.engine.game import Game
 from auditor.engine.packing import unpack
 from auditor.engine.plan import PlannedAttack
@@ -24,6 +25,7 @@ from auditor.engine.units import Unit
 from auditor.metrics.choices import measure_attribute, measure_source
 from auditor.metrics.membership import measure_membership
 from auditor.metrics.shift import BlindBaseline, beside, blind_baseline
+from auditor.metrics.vulnerability import measure_exposure
 from auditor.observations.returned import Attributions, MembershipScores
 from auditor.store.run_directory import RunDirectory
 from auditor.targets.target import Target
@@ -66,7 +68,20 @@ class Answers:
         seed = derive_seed(self._seed, "negative control", row.attack)
         controls = [m for m in beside(scores, is_member, blind, seed=seed) if m.value is not None]
         floored = (_with_floor(measured, blind) for measured in measures.measurements)
-        return Measured((*floored, *controls), (roc,), (*measures.warnings, blind.sentence))
+        exposure = measure_exposure(scores, is_member, self._classes(asked))
+        arrays = () if exposure.table is None else (self._directory.write_array("by_class", exposure.table),)
+        return Measured(
+            (*floored, *exposure.measurements, *controls),
+            (roc, *arrays),
+            (*measures.warnings, blind.sentence, *exposure.notes),
+        )
+
+    def _classes(self, asked: Questions | None) -> Tensor | None:
+        """Class of each record that is asked about; None where the task has none."""
+        if self._target.model.shape.task != Task.CLASSIFICATION:
+            return None
+        labels = self._game.candidates.labels
+        return labels if asked is None else labels[asked.index]
 
     def attributions(self, row: PlannedAttack, unit: Unit, found: Attributions) -> Measured:
         """How often the right client, or the right value, has the highest score."""
