@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from auditor.core.findings import Finding
@@ -60,7 +60,23 @@ def attack_blocks(results: Results, scenario: str, words: Strings) -> list[Attac
     for outcome in results.outcomes:
         if outcome.scenario == scenario and outcome.status == OutcomeStatus.MEASURED:
             groups.setdefault((outcome.attack, outcome.control), []).append(outcome)
-    return [_block(results, group, words) for group in groups.values()]
+    blocks = [_block(results, group, words) for group in groups.values()]
+    return [_shortened(block, blocks[:k], words) for k, block in enumerate(blocks)]
+
+
+def _shortened(block: AttackBlock, before: Sequence[AttackBlock], words: Strings) -> AttackBlock:
+    """The block without what an earlier attack of the same adversary says word for word."""
+    told = {line for other in before for line in other.beside}
+    own = tuple(line for line in block.beside if line not in told)
+    same = next((other for other in before if (other.counted, other.floors) == (block.counted, block.floors)), None)
+    as_there = (words.plain("results.as_there", attack=attack_title(same.outcome)),) if same else ()
+    rest = (words.plain("results.beside_above"),) if len(own) < len(block.beside) else ()
+    return replace(
+        block,
+        beside=(*own, *rest),
+        counted=() if same else block.counted,
+        floors=as_there or block.floors,
+    )
 
 
 def not_applying(results: Results, scenario: str) -> list[tuple[str, tuple[str, ...], str]]:

@@ -63,11 +63,26 @@ def _figure(name: str, group: Sequence[Curve], words: Strings) -> Figure:
         ),
         wide=wide,
         narrow=narrow,
-        table=Table((*words.get("sweep.columns")[:1], setting, *words.get("sweep.columns")[1:]), rows, _WIDTHS),
+        table=_table(group, rows, setting, words),
     )
 
 
-_WIDTHS = (34, 13, 20, 9, 9, 15)
+def _table(group: Sequence[Curve], rows: Sequence[tuple[str, ...]], setting: str, words: Strings) -> Table:
+    """A row for each value; up to two curves stand beside each other, more of them below each other."""
+    first, figure, floor, limit, status = words.get("sweep.columns")
+    if len(group) > 2:
+        return Table((first, setting, figure, floor, limit, status), tuple(rows), (34, 13, 20, 9, 9, 15))
+    labels = list(dict.fromkeys(row[0] for row in rows))
+    beside = {
+        (row[0], row[1]): (row[2], words.plain("sweep.beside", floor=row[3], limit=row[4], status=row[5]))
+        for row in rows
+    }
+    values = list(dict.fromkeys(row[1] for row in rows))
+    cells = tuple(
+        (value, *(part for label in labels for part in beside.get((label, value), ("–", "–")))) for value in values
+    )
+    heads = [part for label in labels for part in (label, words.plain("sweep.beside_head"))]
+    return Table((setting, *heads), cells, (16, *([84 // len(heads)] * len(heads))))
 
 
 def setting_words(setting: str, words: Strings) -> str:

@@ -154,14 +154,18 @@ def pack_blocks(results: Results) -> list[PackBlock]:
 
 def provision_name(row: ControlRow) -> str:
     """Reference and title; what the title repeats of the reference is said once."""
+    document, comma, place = row.source_ref.partition(", ")
+    reference = place if comma and row.catalogue.rpartition("_")[2] in document else row.source_ref
     head, colon, rest = row.title.partition(":")
-    known = set(_WORD.findall(row.source_ref.lower()))
-    if colon and set(_WORD.findall(head.lower())) <= known | {"and", "consultation"}:
-        return f"{row.source_ref}: {rest.strip()}"
-    return f"{row.source_ref}: {row.title}"
+    said = set(_WORD.findall(row.source_ref.lower()))
+    if colon and set(_WORD.findall(head.lower())) <= said | _FILLING:
+        return f"{reference}: {rest.strip()}"
+    whole = set(_WORD.findall(row.title.lower()))
+    return row.title if said <= whole else f"{reference}: {row.title}"
 
 
 _WORD = re.compile(r"[\w./-]*\w")
+_FILLING = frozenset({"and", "consultation", "with", "sheet"})
 
 
 @dataclass(frozen=True)
@@ -321,11 +325,14 @@ def evidence_index(results: Results) -> list[tuple[tuple[str, ...], tuple[str, .
     for cell in results.risks:
         for item in cell.evidence:
             used.setdefault(item, []).append(cell.event)
-    gathered: dict[tuple[str, ...], list[str]] = {}
-    idle = {o.key for o in results.outcomes if o.status != OutcomeStatus.MEASURED}
+    outcomes = {o.key: o.status == OutcomeStatus.MEASURED for o in results.outcomes}
+    merged: dict[str, list[str]] = {}
     for item, by in sorted(used.items()):
-        if item in idle or item.rpartition(":")[0] in idle:
-            continue
+        outcome = next((key for key in outcomes if item.startswith(f"{key}:")), item)
+        if outcomes.get(outcome, True):
+            merged.setdefault(outcome, []).extend(by)
+    gathered: dict[tuple[str, ...], list[str]] = {}
+    for item, by in merged.items():
         gathered.setdefault(tuple(dict.fromkeys(by)), []).append(item)
     return [(tuple(items), by) for by, items in gathered.items()]
 
