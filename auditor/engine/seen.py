@@ -1,7 +1,9 @@
 """What an attack is handed: the outputs of earlier units as an observation."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,12 +30,14 @@ from auditor.targets.target import Target
 FIGURES = ("cosines", "losses", "aggregate_cosines", "received", "settled")
 
 
-def handed(view: str, path: Path, attack: Attack, *, target: Target, models: Models, device: str) -> Observation:
+def handed(
+    details: Mapping[str, Any], path: Path, attack: Attack, *, target: Target, models: Models, device: str
+) -> Observation:
     """The observation of a view that is no update.
 
     Args:
-        view: See :mod:`auditor.engine.views`.
-        path: Output of the observing unit.
+        details: Of the attack's unit; for ``view`` see :mod:`auditor.engine.views`.
+        path: Output of the observing unit; several attacks may read it, each no more than it was granted.
         attack: Who gets it. Only a membership attack is told which records, or which clients, it is asked about.
         target: The truth.
         models: Candidates, and the audited model as a function.
@@ -41,7 +45,7 @@ def handed(view: str, path: Path, attack: Attack, *, target: Target, models: Mod
     """
     candidates = models.game.candidates.to(device)
     asks_membership = attack.attack_class == "membership"
-    match view:
+    match details["view"]:
         case "queries":
             found = unpack_queries(unpack(path))
             parts = (found.outputs.to(device), found.losses.to(device), found.labels.to(device))
@@ -59,7 +63,8 @@ def handed(view: str, path: Path, attack: Attack, *, target: Target, models: Mod
             states = (packed.under(f"{i}/") for i in range(int(packed.meta["count"])))
             return Checkpoints(tuple(_moved(state, device) for state in states), candidates)
         case _:
-            return _rounds(unpack(path), models, asks_membership=asks_membership)
+            seen = _rounds(unpack(path), models, asks_membership=asks_membership)
+            return seen if details["sees_clients"] else replace(seen, projections=_sums(seen.projections))
 
 
 def asked_column(attack: Attack, target: Target) -> Column:
@@ -89,6 +94,13 @@ def _rounds(packed: Packed, models: Models, *, asks_membership: bool) -> Rounds:
         asked=packed.tensors["asked"] if asks_membership else None,
         projections=Projections(tuple(meta["senders"]), *(packed.tensors[name] for name in FIGURES)),
     )
+
+
+def _sums(figures: Projections | None) -> Projections | None:
+    """What is left of a log under secure aggregation."""
+    if figures is None:
+        return None
+    return replace(figures, senders=(), cosines=figures.cosines[:, :0], losses=figures.losses[:, :0])
 
 
 def _moved(state: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:

@@ -165,19 +165,26 @@ class _Maker:
         name = scenario.name if scenario.federation or scenario.privacy else ""
         if row.view == "checkpoints":
             return Shown(row.view, ModelState.TRAINED, scenario=name)
-        server = scenario.actor == "server"
-        singly = server and Grant.CLIENT_UPDATE in self._plan.grants[row.scenario].granted
         federation = scenario.federation_of(self._document.settings.federation)
         attack = available()[row.attack].attack
         return Shown(
             row.view,
             ModelState.TRAINED,
-            observer="server" if server else "participant",
-            grants=(Grant.CLIENT_UPDATE.value if singly else Grant.AGGREGATE_UPDATE.value,),
+            observer="server" if scenario.actor == "server" else "participant",
             scenario=name,
             altered_by=row.attack if attack is not None and issubclass(attack, AltersTraining) else "",
             own=scenario.own_clients(federation.clients),
         )
+
+    def _sees_clients(self, row: PlannedAttack) -> bool:
+        """Is the adversary shown what each client sent?"""
+        server = self._scenario(row.scenario).actor == "server"
+        return server and Grant.CLIENT_UPDATE in self._plan.grants[row.scenario].granted
+
+    def _rows(self, shown: Shown) -> list[PlannedAttack]:
+        """The attacks that read what is shown."""
+        rows = [row for row in self._plan.attacks if row.runs and (row.view, row.state) == (shown.view, shown.state)]
+        return [row for row in rows if self.shown(row, shown.state)[4:] == shown[4:]]
 
     def _scenario(self, name: str) -> Scenario:
         return next(scenario for scenario in self._plan.played if scenario.name == name)
@@ -197,7 +204,7 @@ class _Maker:
             details |= {
                 "training_seed": str(train.seed),
                 "count": CHECKPOINTS,
-                "sees_clients": Grant.CLIENT_UPDATE.value in shown.grants,
+                "sees_clients": any(self._sees_clients(row) for row in self._rows(shown)),
                 "own": shown.own,
                 "altered": self._altered(shown),
                 **self._played(shown.scenario),
@@ -235,9 +242,7 @@ class _Maker:
         }
 
     def _count(self, shown: Shown) -> int:
-        rows = [row for row in self._plan.attacks if row.runs and (row.view, row.state) == (shown.view, shown.state)]
-        mine = [row for row in rows if self.shown(row, shown.state)[4:] == shown[4:]]
-        return max(row.updates for row in mine)
+        return max(row.updates for row in self._rows(shown))
 
     def attacks(
         self, row: PlannedAttack, seen: Unit, *, queries: Unit, references: tuple[Unit, ...]
@@ -259,6 +264,7 @@ class _Maker:
             "knows": knows.names(),
             "references": row.references,
             "batched": self._paths.candidates == "stacked",
+            **({"sees_clients": self._sees_clients(row)} if row.view == "rounds" else {}),
             "altered": {} if row.view in TRAININGS else seen.details.get("altered", {}),
         }
         return tuple(

@@ -189,9 +189,9 @@ class Workshop:
         return mixed[order].to(self.device)
 
     def _seen(self, unit: Unit, attack: Attack) -> Observation:
-        path, view = self._locate(unit.inputs["observation"][0]), str(unit.details["view"])
-        if view in GAMES:
-            return handed(view, path, attack, target=self.target, models=self.models, device=self.device)
+        path = self._locate(unit.inputs["observation"][0])
+        if unit.details["view"] in GAMES:
+            return handed(unit.details, path, attack, target=self.target, models=self.models, device=self.device)
         return on_device(unpack_update(path, int(unit.details["index"])), self.device)
 
 
