@@ -22,7 +22,7 @@ from auditor.engine.plan import PlannedAttack
 from auditor.engine.questions import Questions
 from auditor.engine.seen import asked_column
 from auditor.engine.units import Unit
-from auditor.metrics.choices import measure_attribute, measure_source
+from auditor.metrics.choices import measure_agreement, measure_attribute, measure_source
 from auditor.metrics.membership import measure_membership
 from auditor.metrics.shift import BlindBaseline, beside, blind_baseline
 from auditor.metrics.vulnerability import measure_exposure
@@ -68,10 +68,11 @@ class Answers:
         seed = derive_seed(self._seed, "negative control", row.attack)
         controls = [m for m in beside(scores, is_member, blind, seed=seed) if m.value is not None]
         floored = (_with_floor(measured, blind) for measured in measures.measurements)
+        copied = () if scores.agreement is None else (measure_agreement(scores.agreement),)
         exposure = measure_exposure(scores, is_member, self._classes(asked))
         arrays = () if exposure.table is None else (self._directory.write_array("by_class", exposure.table),)
         return Measured(
-            (*floored, *exposure.measurements, *controls),
+            (*floored, *copied, *exposure.measurements, *controls),
             (roc, *arrays),
             (*measures.warnings, blind.sentence, *exposure.notes),
         )

@@ -166,11 +166,12 @@ def pack_output(output: AttackOutput, meta: Mapping[str, Any]) -> bytes:
     notes = {"notes": list(output.notes), **meta}
     match output:
         case MembershipScores():
-            return pack({"scores": output.scores}, {"type": "scores", **notes})
+            agreement = {} if output.agreement is None else {"agreement": output.agreement}
+            return pack({"scores": output.scores, **agreement}, {"type": "scores", **notes})
         case RecoveredLabels():
             return pack({"counts": output.counts}, {"type": "labels", **notes})
         case Reconstruction():
-            optional = {"labels": output.labels, "confidence": output.confidence}
+            optional = {"labels": output.labels, "confidence": output.confidence, "prior": output.prior_samples}
             tensors = {"inputs": output.inputs, **{k: v for k, v in optional.items() if v is not None}}
             facts = {"objective": _number(output.objective), "iterations": output.iterations}
             return pack(tensors, {"type": "records", **facts, **notes})
@@ -192,7 +193,7 @@ def unpack_output(path: Path) -> tuple[AttackOutput, Mapping[str, Any]]:
     output: AttackOutput
     match meta["type"]:
         case "scores":
-            output = MembershipScores(tensors["scores"], notes)
+            output = MembershipScores(tensors["scores"], notes, tensors.get("agreement"))
         case "labels":
             output = RecoveredLabels(tensors["counts"], notes)
         case "attributions":
@@ -206,6 +207,7 @@ def unpack_output(path: Path) -> tuple[AttackOutput, Mapping[str, Any]]:
                 objective,
                 meta["iterations"],
                 notes,
+                tensors.get("prior"),
             )
     return output, meta
 

@@ -120,6 +120,27 @@ def _blind_source(records: Records, owner: Tensor, *, seed: int) -> Tensor:
     return torch.from_numpy(right)
 
 
+def measure_agreement(agreement: Tensor) -> Measurement:
+    """How often a stolen copy answers as the model does, with its exact interval.
+
+    Args:
+        agreement: Bool, ``(records, 2)``: of the copy, and of a model learned without queries.
+    """
+    copied, blind = agreement.sum(dim=0).tolist()
+    n = len(agreement)
+    return Measurement(
+        metric="copy_agreement",
+        value=copied / n,
+        unit="fraction",
+        interval=clopper_pearson(int(copied), n),
+        n=n,
+        n_of="records that nothing was learned from",
+        floor=blind / n,
+        floor_is="a model learned from the same records without asking the audited one",
+        method="share of records on which the copy names the class that the model names",
+    )
+
+
 def right_answers(found: Attributions, truth: Tensor) -> Tensor:
     """Is the highest-scored answer the true one? Bool, shape ``(candidates,)``."""
     return torch.tensor(found.choices)[found.scores.cpu().argmax(dim=1)] == truth.cpu()

@@ -7,10 +7,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class MembershipScores:
-    """Scores of the candidate records; higher means more likely a member. Shape ``(candidates,)``."""
+    """Scores of the candidate records; higher means more likely a member. Shape ``(candidates,)``.
+
+    Attributes:
+        agreement: Where the attack made a copy of the model: on records that nothing was learned from, does the copy
+            answer as the model does, and does one learned without asking it? Bool, shape ``(records, 2)``.
+    """
 
     scores: Tensor
     notes: tuple[str, ...] = ()
+    agreement: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,8 @@ class Reconstruction:
         labels: Shape ``(k,)`` or None.
         confidence: Shape ``(k,)``: the attack's own statement, higher = surer; None where it has none.
         objective: Final matching loss, for information.
+        prior_samples: What the attack's model of other records makes up without any update, shape
+            ``(m, *input_shape)``; None where the attack has no such model. They count as a guess without attack.
     """
 
     inputs: Tensor
@@ -31,6 +39,7 @@ class Reconstruction:
     objective: float | None = None
     iterations: int = 0
     notes: tuple[str, ...] = ()
+    prior_samples: Tensor | None = None
 
 
 @dataclass(frozen=True)
