@@ -7,12 +7,15 @@ once it is as close as the noise allows.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from auditor.attacks.inversion.evidence import Update, mean_gradient, step_weight
+from auditor.learning.factored import Outer
 from auditor.observations.released import ClientUpdate
 
 _TINY = 1e-20
@@ -63,12 +66,33 @@ class Distance:
         """Cosine distance at which the true records would lie, given the noise; 0 without noise."""
         return 1.0 - math.sqrt(max(0.0, 1.0 - self.noise_share))
 
-    def __call__(self, made: dict[str, Tensor]) -> Tensor:
+    @property
+    def plain(self) -> bool:
+        """True where the goal is one point and only angles count: then no gradient need be held whole."""
+        return self.kind == "cosine" and not self.below and not self.shown
+
+    def __call__(self, made: Mapping[str, Tensor | Outer]) -> Tensor:
         """Distance of each candidate, shape ``(candidates,)``; differentiable.
 
         Args:
-            made: Candidate gradients by name, ``(candidates, *parameter_shape)``.
+            made: Candidate gradients by name, ``(candidates, *parameter_shape)``, or their factors.
         """
+        if self.plain:
+            return self._angle(made)
+        return self._apart({name: one.whole if isinstance(one, Outer) else one for name, one in made.items()})
+
+    def _angle(self, made: Mapping[str, Tensor | Outer]) -> Tensor:
+        """Cosine distance; the length of a candidate, which clipping may have hidden, does not count."""
+        pairs = [(made[name], goal) for name, goal in self.goal.items()]
+        inner = torch.stack([_inner(own, goal) for own, goal in pairs]).sum(0)
+        energy = torch.stack([_energy(own) for own, _ in pairs]).sum(0)
+        return 1.0 - inner / (energy.clamp_min(_TINY).sqrt() * self._length)
+
+    @cached_property
+    def _length(self) -> Tensor:
+        return torch.stack([goal.square().sum() for goal in self.goal.values()]).sum().clamp_min(_TINY).sqrt()
+
+    def _apart(self, made: dict[str, Tensor]) -> Tensor:
         inner, own, theirs, apart = self._sums(made, self._scale(made))
         if self.kind == "l2":
             return apart / theirs.clamp_min(_TINY)
@@ -108,6 +132,14 @@ class Distance:
             return goal.expand_as(own)
         low, high = goal - self.below[name].flatten(), goal + self.above[name].flatten()
         return torch.minimum(torch.maximum(own, low), high)
+
+
+def _inner(own: Tensor | Outer, goal: Tensor) -> Tensor:
+    return own.inner(goal) if isinstance(own, Outer) else own.flatten(1) @ goal.flatten()
+
+
+def _energy(own: Tensor | Outer) -> Tensor:
+    return own.energy() if isinstance(own, Outer) else own.flatten(1).square().sum(1)
 
 
 def _slack(value: Tensor, bits: int | None, kept: float, kept_least: float) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """What a client would have sent, had it held the candidate records; differentiable in them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch.func import grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from auditor.attacks.inversion.evidence import Update, clients, step_weight
+from auditor.learning.factored import FactoredGradients, Outer
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.model import State
 from auditor.observations.records import Records
@@ -26,6 +27,7 @@ class Replay:
         names: Parameters that the update covers.
         unroll: True to follow each local step; False to take one gradient at the state before.
         batched: True to run all candidates as one tensor program.
+        factored: Gives the gradients of linear layers as factors; None where the model or the recipe forbids it.
     """
 
     model: FunctionalModel
@@ -33,14 +35,28 @@ class Replay:
     names: tuple[str, ...]
     unroll: bool
     batched: bool = True
+    factored: FactoredGradients | None = None
 
-    def updates(self, inputs: Tensor, labels: Tensor) -> Gradients:
-        """What each candidate would have given, as mean gradients.
+    def with_factors(self, example: Records) -> "Replay":
+        """The same with factored gradients, where they are exact for this model and recipe; tried on ``example``."""
+        recipe = self.seen.privatisation
+        if self.unroll or (recipe.clipped == "record" and recipe.clipping_norm):
+            return self
+        return replace(self, factored=FactoredGradients.where_exact(self.model, self.seen.before, self.names, example))
+
+    def updates(self, inputs: Tensor, labels: Tensor) -> Mapping[str, Tensor | Outer]:
+        """What each candidate would have given, as mean gradients or, with :attr:`factored`, their factors.
 
         Args:
             inputs: ``(candidates, records, *input_shape)``.
             labels: ``(candidates, records, ...)``.
         """
+        if self.factored is not None:
+            return self.factored(inputs, labels)
+        return self.whole_updates(inputs, labels)
+
+    def whole_updates(self, inputs: Tensor, labels: Tensor) -> Gradients:
+        """The same, always as tensors ``(candidates, *parameter_shape)``."""
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no double backward
             if self.batched and inputs.shape[0] > 1:
                 return vmap(self._update, randomness="different")(inputs, labels)

@@ -149,10 +149,13 @@ def probe(make: Callable[[bool], Search], start: Tensor, labels: Tensor, *, want
     """The batched or the serial search: the one ``wanted``, or whichever takes a step faster on this device.
 
     On CPUs batching candidates helps small networks and hurts larger ones, so it is measured, once. A model that
-    cannot be batched (e.g. BatchNorm that tracks statistics in place) runs serially.
+    cannot be batched (e.g. BatchNorm that tracks statistics in place) runs serially. Factored gradients need no
+    measurement: they do less work in every case, also for a single candidate.
     """
     if start.shape[0] == 1 or wanted is False:
         return make(False)
+    if (factored := make(True)).replay.factored is not None:
+        return factored
     if wanted:
         return make(_can_batch(make(True), start, labels))
     seconds: dict[bool, float] = {}

@@ -192,7 +192,7 @@ class _Game:
         labels = probabilities
         if self._labels is not None:
             labels = self._labels.to(probabilities.device).expand(len(probabilities), -1)
-        made = self._replay.updates(probabilities, labels)
+        made = self._replay.whole_updates(probabilities, labels)
         apart = self._distance(made)
         if self._params.objective == "tag":
             goal = self._distance.goal
