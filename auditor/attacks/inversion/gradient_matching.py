@@ -19,6 +19,7 @@ from auditor.attacks.inversion.unknowns import Unknowns
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape, Task
 from auditor.learning.functional import FunctionalModel
+from auditor.observations.records import Records
 from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
 
@@ -42,7 +43,7 @@ class GradientMatching:
         modalities=frozenset({Modality.IMAGE, Modality.TABULAR, Modality.TIMESERIES}),
         traits={"continuous_input": "the input is not continuous (tokens cannot be moved by a gradient)"},
     )
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (ClientUpdate, Aggregate)
     attack_class: ClassVar[str] = "reconstruction"
 
@@ -157,8 +158,12 @@ class GradientMatching:
         moved = _on_device(update, context.device)
         statistics = BatchStatistics.seen_in(update, model, steps=steps, device=context.device)
 
+        plain = Replay(model, moved, names, steps > 1)
+        if distance.plain and context.batched is not False:
+            plain = plain.with_factors(Records(unknowns.decode(begin[0][:1])[0], begin[1][0]))
+
         def make(batched: bool) -> Search:
-            replay = Replay(model, moved, names, steps > 1, batched)
+            replay = replace(plain, batched=batched)
             free = known.model.task is Task.REGRESSION
             prior = weights.to(context.device)
             share = self.params.batch_norm_statistics
