@@ -48,6 +48,7 @@ class Measure(Frozen):
         setting, place: The setting to change, and where the file has it; no place where it is a default.
         now: Its value, written out.
         effect: What a sweep measured of the change; empty where nobody measured it.
+        helps: Whether a value was measured that stays within the limit; None where nobody measured it.
     """
 
     action: str
@@ -55,6 +56,7 @@ class Measure(Frozen):
     now: str
     place: str = ""
     effect: str = ""
+    helps: bool | None = None
 
 
 class Finding(Frozen):

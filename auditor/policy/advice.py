@@ -79,6 +79,7 @@ class Adviser:
             now="not set" if value is None else _written(value),
             place=self._positions.get(setting, ""),
             effect="; ".join(f"{_tried(curve)}{effect(curve)}" for curve in found),
+            helps=any(curve.within for curve in found) if found else None,
         )
 
     def _lower(self, outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from auditor.core.findings import FindingStatus, RiskCell
+from auditor.core.findings import FindingStatus, Measure, RiskCell
 from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.core.privacy import LintSeverity
 from auditor.core.results import Results
@@ -12,6 +12,9 @@ from auditor.report.formatting import number
 from auditor.report.strings import Strings
 
 SHOWN = 6
+NAMED = 3
+"""Attacks that are named where several have one reason."""
+
 LONGEST = 240
 ROOM = 760
 OTHER_DATA = "; the target is "
@@ -32,16 +35,19 @@ def untested_of(results: Results, words: Strings) -> Iterator[Item]:
         if row.status == "not_run":
             yield Item(words.plain("untested.class", title=row.title, reason=sentence_case(row.reason)))
     for status in (OutcomeStatus.FAILED, OutcomeStatus.NOT_RUN, OutcomeStatus.NOT_APPLICABLE):
+        groups: dict[str, dict[str, None]] = {}
         for outcome in results.outcomes:
             if outcome.status == status and not for_other_data(outcome):
-                yield Item(
-                    words.plain(
-                        "untested.attack",
-                        attack=attack_title(outcome),
-                        scenario=scenario_title(results, outcome.scenario),
-                        reason=sentence_case("; ".join(outcome.reasons)),
-                    )
-                )
+                groups.setdefault(next(iter(outcome.reasons), ""), {})[attack_title(outcome)] = None
+        for reason, titles in groups.items():
+            yield Item(_untested(list(titles), reason, words))
+
+
+def _untested(titles: Sequence[str], reason: str, words: Strings) -> str:
+    named = "; ".join(titles[:NAMED])
+    if len(titles) > NAMED:
+        named += f" {words.plain('untested.others', count=number(len(titles) - NAMED))}"
+    return words.plain("untested.attack", attack=named, reason=sentence_case(reason))
 
 
 def for_other_data(outcome: Outcome) -> bool:
@@ -71,18 +77,21 @@ def _advice(results: Results, words: Strings) -> list[Item]:
     advice = dict.fromkeys(f.advice for f in found if f.advice and not f.measures)
     items = [Item(words.plain("decide.advice", advice=sentence_case(text)), weight=1) for text in advice]
     changes = {measure.action: measure for f in found for measure in f.measures}
+    parts = [
+        words.plain(f"decide.{key}", changes=", ".join(_change(m, words) for m in chosen))
+        for key, helps in (("measured", True), ("expected", None))
+        if (chosen := [m for m in changes.values() if m.helps is helps])
+    ]
     if changes:
-        listed = ", ".join(
-            words.plain("decide.change", action=m.action, now=_now(m.now, words)) for m in changes.values()
+        items.insert(
+            0, Item(" ".join([words.plain("decide.lower"), *(parts or [words.plain("decide.nothing")])]), weight=1)
         )
-        tried = "decide.measured" if any(m.effect for m in changes.values()) else "decide.unmeasured"
-        items.insert(0, Item(f"{words.plain('decide.lower', changes=listed)} {words.plain(tried)}", weight=1))
     return items
 
 
-def _now(value: str, words: Strings) -> str:
-    """The value in words: ``off`` for ``false``."""
-    return words.word("now", value)
+def _change(measure: Measure, words: Strings) -> str:
+    """The change with the value now, in words: ``off`` for ``false``."""
+    return words.plain("decide.change", action=measure.action, now=words.word("now", measure.now))
 
 
 def _risk_decisions(results: Results, words: Strings) -> Iterator[Item]:

@@ -7,6 +7,9 @@ from typing import Any
 from auditor.report.figures import canvas
 from auditor.report.formatting import percent
 
+SERIES = (canvas.BLUE, canvas.GREEN, canvas.PURPLE, canvas.ORANGE)
+"""Without the colour of the limit."""
+
 HALF_TICK = 0.13
 SPREAD = 0.34
 """Part of the room of one value over which the points of several curves are spread."""
@@ -50,10 +53,10 @@ def draw_sweep(name: str, lines: Sequence[SweepLine], words: SweepWords, *, shar
         _frame(axes, words, share=share)
         for index, line in enumerate(lines):
             shift = SPREAD * (index - (len(lines) - 1) / 2) / max(1, len(lines) - 1)
-            _line(axes, line, shift if len(lines) > 1 else 0.0, canvas.SERIES[index % len(canvas.SERIES)])
+            _line(axes, line, shift if len(lines) > 1 else 0.0, SERIES[index % len(SERIES)])
         _names(axes, lines, narrow=width_mm < canvas.WIDE_MM)
 
-    return canvas.draw(name, draw_on, heights_mm=(68.0, 72.0))
+    return canvas.draw(name, draw_on, heights_mm=(56.0, 66.0))
 
 
 def _frame(axes: Any, words: SweepWords, *, share: bool) -> None:
@@ -87,10 +90,9 @@ def _line(axes: Any, line: SweepLine, shift: float, colour: str) -> None:
 def _names(axes: Any, lines: Sequence[SweepLine], *, narrow: bool) -> None:
     """The names in the colours of their curves, below each other in the corner that points leave free."""
     for index, line in enumerate(lines):
-        colour = canvas.SERIES[index % len(canvas.SERIES)]
-        y = 0.05 + 0.085 * (len(lines) - 1 - index)
-        axes.plot([0.015], [y + 0.012], marker="o", markersize=4.2, color=colour, transform=axes.transAxes)
+        colour = SERIES[index % len(SERIES)]
+        y = 0.07 + 0.1 * (len(lines) - 1 - index)
+        axes.plot([0.015], [y], marker="o", markersize=4.2, color=colour, transform=axes.transAxes)
         axes.text(
-            0.035 if not narrow else 0.05, y, line.label, transform=axes.transAxes, fontsize=8, va="bottom",
-            bbox={"facecolor": canvas.PAPER, "edgecolor": "none", "pad": 0.4, "alpha": 0.8},
+            0.035 if not narrow else 0.05, y, line.label, transform=axes.transAxes, fontsize=8, va="center_baseline",
         ).set_in_layout(False)  # fmt: skip
