@@ -18,6 +18,7 @@ from auditor.core.errors import AuditorError
 from auditor.core.seeds import derive_seed
 from auditor.engine.environment import computing
 from auditor.learning.choice import Choice, choose_path
+from auditor.learning.factored import FactoredGradients, Outer
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.records import Records
 from auditor.simulation.lockstep import measured_choice
@@ -130,9 +131,18 @@ def _candidate_path(target: Target, *, device: str) -> Choice:
             return [{"inputs": grad(objective)(one)} for one in start[:rows]]
 
     def stacked(rows: int) -> list[dict[str, Tensor]]:
+        if factored is not None:
+            inputs = start[:rows].clone().requires_grad_()
+            made = factored(inputs, records.labels.expand(rows, *records.labels.shape))
+            energies = [one.energy() if isinstance(one, Outer) else one.square().sum() for one in made.values()]
+            return [
+                {"inputs": one}
+                for one in torch.autograd.grad(torch.stack([e.sum() for e in energies]).sum(), inputs)[0]
+            ]
         with sdpa_kernel(SDPBackend.MATH):
             return [{"inputs": one} for one in vmap(grad(objective), randomness="different")(start[:rows])]
 
     if not model.parameter_names:
         return Choice("serial", "the model has no trainable parameter")
+    factored = FactoredGradients.where_exact(model, state, model.parameter_names, records)
     return choose_path(serial, stacked, rows=_CANDIDATES, device=device, random=model.drops_out)
