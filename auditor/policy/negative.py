@@ -25,13 +25,24 @@ def faulty_control(results: Results) -> bool:
 
 def _answers(results: Results) -> list[tuple[Outcome, bool]]:
     """Outcomes of their own, and the control that an attack carries: non-members against other non-members."""
-    found: list[tuple[Outcome, bool]] = []
+    found: list[tuple[Outcome, bool]] = _carried(results, "membership")
     for outcome in results.outcomes:
-        if outcome.attack_class == "membership" and is_measured(outcome):
-            own = is_negative_control(outcome)
-            read = (is_clean(m) if own else carried_is_clean(m) for m in outcome.measurements)
+        if outcome.attack_class == "membership" and is_measured(outcome) and is_negative_control(outcome):
+            read = (is_clean(m) for m in outcome.measurements)
             found += [(outcome, clean) for clean in read if clean is not None]
     return found
+
+
+def _carried(results: Results, attack_class: str) -> list[tuple[Outcome, bool]]:
+    """Controls that attacks of a class carry beside their own figures, read together."""
+    pairs = [
+        (outcome, m)
+        for outcome in results.outcomes
+        if outcome.attack_class == attack_class and is_measured(outcome) and not is_negative_control(outcome)
+        for m in outcome.measurements
+        if carried_is_clean(m) is not None
+    ]
+    return [(outcome, bool(carried_is_clean(m, among=len(pairs)))) for outcome, m in pairs]
 
 
 def _membership(results: Results) -> list[Claim]:
@@ -65,13 +76,19 @@ def _reconstruction(results: Results) -> list[Claim]:
 
 
 def _labels(results: Results) -> list[Claim]:
-    """A blind guess is stated beside each result, and results count only above it."""
+    """A blind guess is stated beside each result, and results count only above it.
+
+    Where the attack asks whose record it is, records that nobody holds are the control.
+    """
     guessed = _guesses(results, "attribute")
     if not guessed:
         return []
     rates = listed(sorted({percent(measurement.floor or 0.0) for _, measurement in guessed}))
+    clean = all(answer for _, answer in _carried(results, "attribute"))
     text = f"A blind guess is right in {rates} of cases; only results above it count."
-    return [_claim("attribute", text, True, [outcome for outcome, _ in guessed])]
+    if not clean:
+        text += " An attack gives right answers where there are none, so its figures cannot be relied on."
+    return [_claim("attribute", text, clean, [outcome for outcome, _ in guessed])]
 
 
 def _guesses(results: Results, attack_class: str) -> list[tuple[Outcome, Measurement]]:

@@ -108,6 +108,10 @@ _PHRASES: dict[str, Callable[[Measurement], Phrase]] = {
         "the share of records for which the attack picks the true answer",
         "the attack picks the true answer for {figure} of the records",
     ),
+    "accuracy_gain": _fixed(
+        "the share of records for which the answer is right thanks to the model",
+        "with the model the attack picks the true answer for {figure} more of the records than without it",
+    ),
     "psnr": _fixed("the likeness of recovered to true images", "recovered images resemble the true ones to {figure}"),
     "ssim": _fixed(
         "the structural likeness of recovered to true images",

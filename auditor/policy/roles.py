@@ -1,8 +1,9 @@
 """What an outcome stands for: a test of the audited setting, or a control of the test itself."""
 
 from collections.abc import Iterable
+from statistics import NormalDist
 
-from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
+from auditor.core.measurement import Interval, Measurement, Outcome, OutcomeStatus
 from auditor.core.shape import ModelState
 from auditor.policy.judgement import why_unusable
 
@@ -40,12 +41,30 @@ def is_clean(measurement: Measurement) -> bool | None:
     return interval.low <= chance
 
 
-def carried_is_clean(measurement: Measurement) -> bool | None:
-    """The same for the control that a membership attack carries beside its own figures."""
+def carried_is_clean(measurement: Measurement, *, among: int = 1) -> bool | None:
+    """The same for the control that an attack on candidates carries beside its own figures.
+
+    For whose record it was: records that nobody holds, against clients drawn as the owners are spread.
+
+    Args:
+        measurement: Of the control.
+        among: How many controls are read together: an interval of 95 % misses once in twenty, so that of many some
+            always would. The interval is widened as Bonferroni asks.
+    """
     interval = measurement.interval
-    if measurement.metric != "control_auc" or interval is None or why_unusable(measurement):
+    chance = 0.5 if measurement.metric == "control_auc" else measurement.floor
+    if measurement.metric not in _CARRIED or interval is None or chance is None or why_unusable(measurement):
         return None
-    return interval.low <= 0.5
+    return _widened_low(measurement, interval, among) <= chance
+
+
+def _widened_low(measurement: Measurement, interval: Interval, among: int) -> float:
+    """The lower end at the level that all intervals together need; by the normal shape of this one."""
+    if measurement.value is None or among <= 1:
+        return interval.low
+    tail = (1 - interval.level) / 2
+    wider = NormalDist().inv_cdf(1 - tail / among) / NormalDist().inv_cdf(1 - tail)
+    return measurement.value - (measurement.value - interval.low) * wider
 
 
 def shows_power(measurement: Measurement) -> bool | None:
@@ -64,4 +83,5 @@ def powerless(outcomes: Iterable[Outcome]) -> frozenset[str]:
     return frozenset(attack for attack, found in answers.items() if found and not any(found))
 
 
+_CARRIED = frozenset({"control_auc", "control_answer_accuracy"})
 _HEADLINES = frozenset({"tpr_at_fpr", "recovered_share", "label_accuracy", "answer_accuracy"})

@@ -39,8 +39,10 @@ TOPICS = {
     "exact_text_share": "records",
     "relative_error": "records",
     "label_accuracy": "labels",
+    "answer_accuracy": "attribute",
+    "accuracy_gain": "attribute",
 }
-HEADLINES = ("recovered_share", "label_accuracy", "tpr_at_fpr")
+HEADLINES = ("recovered_share", "label_accuracy", "tpr_at_fpr", "answer_accuracy")
 ORDER = ("membership", "records", "labels", "attribute", "property", "other")
 BESIDE = ("blind_", "control_")
 """Prefixes of what an attack carries beside its own figures."""
