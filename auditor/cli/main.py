@@ -16,6 +16,7 @@ COMMANDS = (
     "run",
     "report",
     "verify",
+    "sign",
     "account",
     "list",
     "explain",

@@ -12,12 +12,23 @@ def report(
         "--formats",
         help="html, pdf, pia, oscal, junit, sarif, intoto, card; several joined by commas, or all.",
     ),
+    without_data_check: bool = typer.Option(
+        False,
+        "--without-data-check",
+        help="Render although restricted/fingerprints.json is missing; the release says that it was not compared.",
+    ),
+    discard_signatures: bool = typer.Option(
+        False, "--discard-signatures", help="Write a signed report again and give up its signatures."
+    ),
 ) -> None:
     """Write RUN_DIR/release/report.html and report.pdf from RUN_DIR/results.json; nothing is attacked again."""
-    from auditor.report.render import EXPORTS, FORMATS, render
+    from auditor.report.render import EXPORTS, FORMATS, UNCHECKED, render
 
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
     if chosen == ["all"]:
         chosen = [*FORMATS, *EXPORTS]
-    for path in render(run_dir, chosen):
+    written = render(run_dir, chosen, compare_with_data=not without_data_check, discard=discard_signatures)
+    for path in written:
         typer.echo(path)
+    if (run_dir / "release" / UNCHECKED).exists():
+        typer.echo("Note: the leak check could not compare with data; only images and kinds were checked.", err=True)

@@ -60,8 +60,27 @@ def read_fingerprints(run_dir: Path) -> Fingerprints | None:
         ) from None
 
 
+def require_fingerprints(run_dir: Path) -> Fingerprints:
+    """The fingerprints of a run: without them nothing can be compared with the data, so nothing is released.
+
+    Raises:
+        StoreError: where the file is missing or damaged.
+    """
+    known = read_fingerprints(run_dir)
+    if known is None:
+        raise StoreError(
+            f"{run_dir / 'restricted' / 'fingerprints.json'} is missing, so the leak check could not compare with data.",
+            remedy="Copy the folder restricted/ too, run the audit again in this folder, or render where the data "
+            "never was with --without-data-check; the release then says so.",
+        )
+    return known
+
+
 def leaks(files: Mapping[str, bytes], known: Fingerprints | None) -> list[Leak]:
-    """Compare files, by name, with the fingerprints; without fingerprints only images and kinds are checked."""
+    """Compare files, by name, with the fingerprints.
+
+    Without fingerprints only images and kinds are checked; :func:`require_fingerprints` refuses that, unless asked.
+    """
     return [leak for name, data in files.items() for leak in _file_leaks(name, data, known)]
 
 

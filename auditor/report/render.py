@@ -11,9 +11,10 @@ from auditor.report.exports.gate import intoto, junit, sarif
 from auditor.report.exports.oscal import oscal
 from auditor.report.exports.pia import pia
 from auditor.report.html import page
-from auditor.report.leakcheck import read_fingerprints, refuse_leaks
+from auditor.report.leakcheck import read_fingerprints, refuse_leaks, require_fingerprints
 from auditor.report.load import Evidence, load_evidence
 from auditor.report.pdf import write_pdf
+from auditor.report.signing import discard_signatures, refuse_signed
 from auditor.report.strings import Strings, strings
 from auditor.report.wording import page_overclaims, refuse_overclaims
 from auditor.store.atomic import make_folder, write_atomic
@@ -30,12 +31,24 @@ EXPORTS: dict[str, tuple[str, Callable[[Results, Strings], bytes]]] = {
 }
 
 
-def render(run_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+UNCHECKED = "NOT-COMPARED-WITH-DATA.txt"
+
+
+def render(
+    run_dir: Path,
+    formats: Sequence[str] = FORMATS,
+    *,
+    compare_with_data: bool = True,
+    discard: bool = False,
+) -> list[Path]:
     """Write ``release/report.html``, ``release/report.pdf`` and ``release/evidence.json``, and the exports asked for.
 
     Args:
         run_dir: The run.
         formats: ``html``, ``pdf``, and names of :data:`EXPORTS`.
+        compare_with_data: False where the fingerprints of the data are not at hand, as on another machine: the release
+            then holds :data:`UNCHECKED`, which says that only images and kinds of files were checked.
+        discard: Give up the signatures of an earlier report.
 
     Returns:
         The files that were written, the report first.
@@ -48,14 +61,27 @@ def render(run_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     if unknown:
         raise AuditorError(f"{unknown[0]!r} is not a format.", remedy=f"Choose from {', '.join((*FORMATS, *EXPORTS))}.")
     evidence = load_evidence(run_dir)
-    known = read_fingerprints(run_dir)
+    known = require_fingerprints(run_dir) if compare_with_data else read_fingerprints(run_dir)
+    if not discard:
+        refuse_signed(run_dir)
     chosen = dict.fromkeys(formats)
     figures = draw_figures(evidence, strings()) if chosen.keys() & set(FORMATS) else None
     files = {f"report.{name}": _rendered(evidence, name, figures, known) for name in chosen if name in FORMATS}
     files |= {file: make(evidence.results, strings()) for file, make in (EXPORTS[n] for n in chosen if n in EXPORTS)}
     files["evidence.json"] = evidence.raw
     refuse_leaks(files, known)
+    if discard:
+        discard_signatures(run_dir)
+    _say_unchecked(run_dir / "release", known)
     return [_write(run_dir / "release", name, data) for name, data in files.items()]
+
+
+def _say_unchecked(release: Path, known: Fingerprints | None) -> None:
+    """Say in the release itself that its files were not compared with the data; take it back once they were."""
+    if known is None:
+        _write(release, UNCHECKED, (strings().plain("exports.unchecked") + "\n").encode("utf-8"))
+    else:
+        (release / UNCHECKED).unlink(missing_ok=True)
 
 
 def _rendered(evidence: Evidence, name: str, figures: Figures | None, known: Fingerprints | None) -> bytes:

@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from auditor.controls.status import mapped
 from auditor.core.errors import AuditorError
 from auditor.core.results import Results
 from auditor.policy.judge import judged
+from auditor.report.check import Check
+from auditor.report.fields import with_fields
 from auditor.report.html import page
 from auditor.report.leakcheck import STREAM, unpacked
 from auditor.report.load import Evidence, load_evidence
 from auditor.report.pdf import write_pdf
 from auditor.report.render import EXPORTS
+from auditor.report.signatures import signature_checks
+from auditor.report.signing import MARK
 from auditor.report.strings import strings
 
 DERIVED = ("findings", "claims", "coverage", "risks", "controls", "catalogues")
@@ -29,32 +33,13 @@ SHOWN = 8
 TOLERANCE = 1e-3
 
 
-@dataclass(frozen=True)
-class Check:
-    """One question with its answer.
-
-    Attributes:
-        name: What was checked.
-        differs: What differs; empty where nothing does.
-        skipped: Why it could not be checked; empty where it was.
-    """
-
-    name: str
-    differs: tuple[str, ...] = ()
-    skipped: str = ""
-
-    @property
-    def holds(self) -> bool:
-        """Whether it was checked and nothing differs."""
-        return not self.differs and not self.skipped
-
-
-def verify(run_dir: Path, *, full: bool = True) -> Iterator[Check]:
+def verify(run_dir: Path, *, full: bool = True, trusted: Sequence[Any] | None = None) -> Iterator[Check]:
     """Check a run directory; each check as soon as it is done.
 
     Args:
         run_dir: The run.
         full: Also render the PDF again (seconds).
+        trusted: Certificates that signers must lead back to; None to leave signers unchecked.
 
     Raises:
         StoreError: where ``results.json`` cannot be read at all.
@@ -77,7 +62,8 @@ def verify(run_dir: Path, *, full: bool = True) -> Iterator[Check]:
     if (release / "report.pdf").exists():
         yield _attached(release / "report.pdf", evidence)
         if full:
-            yield _same("report.pdf", release, lambda: write_pdf(page(evidence, printed=True), evidence))
+            yield _same_pdf(release, write_pdf(page(evidence, printed=True), evidence))
+    yield from signature_checks(run_dir, evidence, trusted)
 
 
 def _derived_again(results: Results) -> Check:
@@ -154,6 +140,15 @@ def _same(file: str, release: Path, make: Callable[[], bytes]) -> Check:
         (k for k, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), min(len(found), len(expected))
     )
     return Check(name, differs=(_around(file, found, place),))
+
+
+def _same_pdf(release: Path, expected: bytes) -> Check:
+    """The PDF as rendered, or with signature fields behind it; what follows them is for the signatures to cover."""
+    found = (release / "report.pdf").read_bytes()
+    if MARK not in found and b"/AcroForm" not in found[len(expected) :]:
+        return _same("report.pdf", release, lambda: expected)
+    start = with_fields(expected, strings()) if find_spec("pyhanko") else expected
+    return _same("report.pdf", release, lambda: found if found.startswith(start) else start)
 
 
 def _around(file: str, found: bytes, place: int) -> str:

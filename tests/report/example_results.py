@@ -28,6 +28,7 @@ from auditor.core.privacy import (
 from auditor.core.results import Organisation, Results, RunInfo, ScenarioSummary, SplitSummary, TargetSummary
 from auditor.core.shape import Modality, ModelState, TargetShape, Task
 from auditor.policy.judge import judged
+from auditor.store.fingerprints import fingerprints
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Example:
             (folder / ref.file).write_bytes(npy(self.arrays[ref.name]))
         text = json.dumps(self.results.to_json(), indent=2, ensure_ascii=False)
         (folder / "results.json").write_text(text, encoding="utf-8")
+        (folder / "restricted").mkdir(exist_ok=True)
+        known = fingerprints({"table": np.random.default_rng(5).normal(size=(9, 8))}, salt=bytes(range(16)))
+        (folder / "restricted" / "fingerprints.json").write_text(json.dumps(known))
         return folder
 
 

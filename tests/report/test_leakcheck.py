@@ -14,7 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from auditor.core.errors import AuditorError
 from auditor.report.leakcheck import leaks
 from auditor.report.pdf import write_pdf
-from auditor.report.render import render
+from auditor.report.render import UNCHECKED, render
 from auditor.store.fingerprints import Fingerprints, difference_hash, fingerprints, nearest
 from tests.report.example_results import EXAMPLES, Example
 
@@ -153,7 +153,6 @@ def test_rendering_stops_at_a_leak_and_writes_nothing(tmp_path: Path, table: np.
     planted = "Attack output: " + ", ".join(f"{v:.3f}" for v in table[0])
     results = base.results.model_copy(update={"limits": (*base.results.limits, planted)})
     folder = Example(results, base.arrays).write(tmp_path)
-    (folder / "restricted").mkdir()
     (folder / "restricted" / "fingerprints.json").write_text(json.dumps(value))
     with pytest.raises(AuditorError, match="consecutive values of a record") as error:
         render(folder, ["html"])
@@ -162,10 +161,28 @@ def test_rendering_stops_at_a_leak_and_writes_nothing(tmp_path: Path, table: np.
 
 
 def test_a_damaged_fingerprint_file_stops_rendering(run_dir: Path) -> None:
-    (run_dir / "restricted").mkdir()
     (run_dir / "restricted" / "fingerprints.json").write_text("{}")
     with pytest.raises(AuditorError, match=r"fingerprints\.json"):
         render(run_dir, ["html"])
+
+
+def test_without_fingerprints_nothing_is_released(run_dir: Path) -> None:
+    (run_dir / "restricted" / "fingerprints.json").unlink()
+    with pytest.raises(AuditorError, match="could not compare with data") as error:
+        render(run_dir, ["html"])
+    assert "--without-data-check" in error.value.remedy
+    assert not (run_dir / "release").exists()
+
+
+def test_a_release_that_was_not_compared_says_so_until_it_is(run_dir: Path) -> None:
+    path = run_dir / "restricted" / "fingerprints.json"
+    kept = path.read_bytes()
+    path.unlink()
+    render(run_dir, ["card"], compare_with_data=False)
+    assert "not compared" in (run_dir / "release" / UNCHECKED).read_text()
+    path.write_bytes(kept)
+    render(run_dir, ["card"])
+    assert not (run_dir / "release" / UNCHECKED).exists()
 
 
 def test_fingerprints_hold_no_data(table: np.ndarray, value: dict[str, Any]) -> None:

@@ -1,0 +1,260 @@
+"""Signing a finished report with a person's own key (PKCS#12). Keys and passphrases are used and never kept.
+
+``release/report.pdf`` gets a PAdES signature (ETSI EN 319 142-1) in the field of the role, as an appended revision, so
+that earlier signatures stay valid; its text is set in an embedded font, as PDF/A asks. ``release/signoff.<role>.json``
+states what is signed, ``release/signoff.<role>.p7s`` is the detached CMS signature (RFC 5652) of those bytes.
+"""
+
+import hashlib
+import io
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from auditor.core.canonical import canonical_json
+from auditor.core.errors import AuditorError
+from auditor.report.fields import field_name, repeatable_writer, with_fields
+from auditor.report.leakcheck import read_fingerprints, refuse_leaks
+from auditor.report.load import load_evidence
+from auditor.report.signoff import SignOff, require_sensible, said, statement
+from auditor.report.strings import strings
+from auditor.resources import folder
+from auditor.store.atomic import write_atomic
+
+MARK = b"/ByteRange"
+TEXT_SIZE = 8
+
+
+@dataclass(frozen=True)
+class SignedFile:
+    """A file that was written, and in words what its signature covers."""
+
+    path: Path
+    covers: str
+
+
+def require_pyhanko() -> None:
+    """Say what to install where the signing library is missing.
+
+    Raises:
+        AuditorError: naming the extra.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("pyhanko") is None or find_spec("uharfbuzz") is None:
+        raise AuditorError(
+            "Signing needs pyHanko, which is not installed.", remedy="pip install 'fl-privacy-auditor[sign]'"
+        )
+
+
+def signed_files(run_dir: Path) -> list[Path]:
+    """Files of the release that carry or are signatures."""
+    release = run_dir / "release"
+    found = sorted(release.glob("signoff.*.p7s")) + sorted(release.glob("signoff.*.json"))
+    with suppress(OSError):
+        if MARK in (release / "report.pdf").read_bytes():
+            found.insert(0, release / "report.pdf")
+    return found
+
+
+def refuse_signed(run_dir: Path) -> None:
+    """Stop before a signed release is written over.
+
+    Raises:
+        AuditorError: naming the first signed file.
+    """
+    found = signed_files(run_dir)
+    if found:
+        raise AuditorError(
+            f"{found[0]} is signed; writing the report again would void the signature.",
+            remedy="Use a new --out, or give up the signatures: auditor report RUN_DIR --discard-signatures.",
+        )
+
+
+def discard_signatures(run_dir: Path) -> None:
+    """Remove all sign-offs of a release, a signed PDF included."""
+    for path in signed_files(run_dir):
+        path.unlink()
+
+
+class Key:
+    """A person's key and certificate, for as long as one command runs."""
+
+    def __init__(self, path: Path, passphrase: bytes | None) -> None:
+        """Read a PKCS#12 file.
+
+        Raises:
+            AuditorError: where it cannot be read, the passphrase is wrong, or it holds no key with a certificate.
+        """
+        require_pyhanko()
+        from pyhanko.sign.signers import SimpleSigner
+
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise AuditorError(f"{path} cannot be read: {error.strerror}.", remedy="Check --key.") from None
+        try:
+            self.signer = SimpleSigner.load_pkcs12_data(data, other_certs=[], passphrase=passphrase)
+        except (ValueError, TypeError, AttributeError):
+            raise AuditorError(
+                f"{path.name} cannot be opened as PKCS#12: another passphrase, or no key with its certificate inside.",
+                remedy="Check the passphrase; the file ends in .p12 or .pfx as a rule.",
+            ) from None
+
+    @property
+    def certificate(self) -> Any:
+        return self.signer.signing_cert
+
+    @property
+    def sha256(self) -> str:
+        """Of the certificate (DER)."""
+        return hashlib.sha256(self.certificate.dump()).hexdigest()
+
+    def require_valid(self, at: datetime) -> None:
+        """Refuse a certificate that is not valid now.
+
+        Raises:
+            AuditorError: with its dates.
+        """
+        start, end = self.certificate.not_valid_before, self.certificate.not_valid_after
+        if not start <= at <= end:
+            raise AuditorError(
+                f"The certificate of {self.certificate.subject.human_friendly} is valid from {start:%Y-%m-%d} to "
+                f"{end:%Y-%m-%d}, not today.",
+                remedy="Sign with a certificate that is valid now.",
+            )
+
+
+def sign_run(
+    run_dir: Path, signoff: SignOff, key: Key, *, pdf: bool = True, detached: bool = True, timestamper: Any = None
+) -> list[SignedFile]:
+    """Sign a finished run in one role.
+
+    Args:
+        run_dir: The run, with its report.
+        signoff: Who says what.
+        key: Theirs.
+        pdf: Sign the role's field of ``release/report.pdf``.
+        detached: Write the statement and its detached signature.
+        timestamper: A pyHanko time stamper; without one the time is the signer's own.
+
+    Raises:
+        AuditorError: where the role has signed already, the report is missing, or what is said is not complete.
+    """
+    require_sensible(signoff)
+    at = datetime.now(UTC)
+    key.require_valid(at)
+    release, words = run_dir / "release", strings()
+    evidence = load_evidence(run_dir)
+    value = statement(run_dir, evidence, signoff, words=words, at=at, certificate=key.sha256)
+    files: dict[str, bytes] = {}
+    if detached:
+        name = f"signoff.{signoff.role}"
+        if (release / f"{name}.p7s").exists():
+            raise AuditorError(f"{name}.p7s is there already.", remedy=_AGAIN)
+        files[f"{name}.json"] = canonical_json(value)
+        refuse_leaks(files, read_fingerprints(run_dir))
+        files[f"{name}.p7s"] = _cms(files[f"{name}.json"], key, timestamper)
+    if pdf:
+        files["report.pdf"] = sign_pdf(_read(release / "report.pdf"), signoff, key, at=at, timestamper=timestamper)
+    for name, data in files.items():
+        write_atomic(release / name, data)
+    return [SignedFile(release / name, _covers(name, data, value)) for name, data in files.items()]
+
+
+_AGAIN = "Each role signs once; begin anew with: auditor report RUN_DIR --discard-signatures."
+
+
+def _covers(name: str, data: bytes, value: dict[str, Any]) -> str:
+    if name == "report.pdf":
+        return f"the whole report.pdf before and with this signature, SHA-256 {hashlib.sha256(data).hexdigest()}"
+    if name.endswith(".p7s"):
+        return f"the bytes of signoff.{value['role']}.json"
+    return "; ".join(f"{subject['name']}, SHA-256 {subject['sha256']}" for subject in value["subjects"])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AuditorError(
+            f"{path} cannot be read: {error.strerror}.", remedy="Write it first: auditor report RUN_DIR."
+        ) from None
+
+
+def prepare(run_dir: Path) -> Path:
+    """Add the empty fields alone, for signing with another program.
+
+    Raises:
+        AuditorError: where there is no report, or no place for signatures in it.
+    """
+    require_pyhanko()
+    path = run_dir / "release" / "report.pdf"
+    write_atomic(path, with_fields(_read(path), strings()))
+    return path
+
+
+def sign_pdf(pdf: bytes, signoff: SignOff, key: Key, *, at: datetime, timestamper: Any = None) -> bytes:
+    """The PDF with one more revision that fills the field of the role.
+
+    Raises:
+        AuditorError: where the field is filled already.
+    """
+    from pyhanko.sign.fields import SigSeedSubFilter
+    from pyhanko.sign.general import SigningError
+    from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
+
+    words = strings()
+    writer = repeatable_writer(with_fields(pdf, words))
+    meta = PdfSignatureMetadata(
+        field_name=field_name(signoff.role),
+        md_algorithm="sha256",
+        name=signoff.person,
+        reason=said(signoff, words),
+        subfilter=SigSeedSubFilter.PADES,
+    )
+    signer = PdfSigner(meta, key.signer, stamp_style=_style(), timestamper=timestamper)
+    out = io.BytesIO()
+    try:
+        signer.sign_pdf(
+            writer, output=out, existing_fields_only=True, appearance_text_params={"text": _shown(signoff, at)}
+        )
+    except SigningError as error:
+        raise AuditorError(f"release/report.pdf was not signed: {error}", remedy=_AGAIN) from None
+    return out.getvalue()
+
+
+def _shown(signoff: SignOff, at: datetime) -> str:
+    """The visible lines; what does not fit the field is in the signature's reason and in the statement."""
+    words = strings()
+    lines = [signoff.person, words.plain(f"signoff.roles.{signoff.role}"), f"{at:%Y-%m-%d %H:%M} UTC"]
+    if signoff.decision:
+        lines.append(words.plain(f"signing.short.{signoff.decision}"))
+    return "\n".join(line if len(line) <= 34 else line[:33] + "…" for line in lines)
+
+
+def _style() -> Any:
+    """Plain text in the report's own font, embedded."""
+    from pyhanko.pdf_utils import layout
+    from pyhanko.pdf_utils.font.opentype import GlyphAccumulatorFactory
+    from pyhanko.pdf_utils.text import TextBoxStyle
+    from pyhanko.stamp import TextStampStyle
+
+    file = folder("templates/report/fonts") / "SourceSans3-Regular.ttf"
+    font = GlyphAccumulatorFactory(str(file), font_size=TEXT_SIZE, create_objstream_if_needed=False)
+    placed = layout.SimpleBoxLayoutRule(
+        x_align=layout.AxisAlignment.ALIGN_MIN,
+        y_align=layout.AxisAlignment.ALIGN_MID,
+        inner_content_scaling=layout.InnerScaling.SHRINK_TO_FIT,
+    )
+    box = TextBoxStyle(font=font, font_size=TEXT_SIZE, border_width=0)
+    return TextStampStyle(stamp_text="%(text)s", border_width=0, text_box_style=box, inner_content_layout=placed)
+
+
+def _cms(data: bytes, key: Key, timestamper: Any) -> bytes:
+    import asyncio
+
+    made = key.signer.async_sign_general_data(data, "sha256", detached=True, timestamper=timestamper)
+    return bytes(asyncio.run(made).dump())
