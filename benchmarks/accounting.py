@@ -27,6 +27,7 @@ from auditor.accounting.pairs import gaussian
 from auditor.accounting.saddle import Event
 from auditor.accounting.spec import Adjacency, Phase, PrivacySpec, Sampler, Unit
 from auditor.core.privacy import EpsilonEstimate
+from benchmarks.measuring import Options
 from tests.accounting.reference import REFERENCES
 
 OWN = Effort(libraries=False)
@@ -180,6 +181,12 @@ def main() -> None:
             print(f"\n{name}: {part.__doc__ or 'Random specifications.'}")
             for line in part():
                 print(line, flush=True)
+
+
+def run(options: Options) -> None:
+    """All parts but the random specifications at length."""
+    sys.argv = ["accounting", *(["reference"] if options.quick else []), "--random-count", "20"]
+    main()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the engine itself costs: overhead on work, time to resume, memory as units grow.
 
-Run: ``python -m benchmarks.engine``. Times are CPU seconds of this process unless they say otherwise, so that other
+Run: ``python -m benchmarks engine``. Times are CPU seconds of this process unless they say otherwise, so that other
 programs on the machine do not lengthen them.
 """
 
@@ -19,6 +19,7 @@ from auditor.engine.progress import Silent
 from auditor.engine.session import Clock, Session, Stage
 from auditor.engine.units import Made, Task, Unit, UnitKind, make_unit
 from auditor.store.run_directory import RunDirectory
+from benchmarks.measuring import Options
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,9 @@ def memory(*, few: int = 200, many: int = 4000) -> Row:
     return Row(f"peak memory, {many:,} units against {few:,}", peaks[1] - peaks[0], 30.0, "MiB")
 
 
-def main() -> None:
+def run(options: Options) -> None:
     """Print the table."""
-    for row in (memory(), resume(), overhead()):
+    long = 6.0 if options.quick else 60.0
+    for row in (memory(), resume(count=1000 if options.quick else 10_000), overhead(seconds=long)):
         verdict = "ok" if row.value <= row.limit else "ABOVE"
         print(f"{row.name:<58}{row.value:8.2f} {row.unit:<4} limit {row.limit:g} {row.unit:<4} {verdict}")
-
-
-if __name__ == "__main__":
-    main()
