@@ -213,6 +213,27 @@ class AsksColumn(Protocol):
         ...
 
 
+class AskedProperty(Protocol):
+    """A yes-or-no question about a record."""
+
+    def holds(self, records: Records) -> Tensor:
+        """Bool, shape ``(records,)``."""
+        ...
+
+
+@runtime_checkable
+class AsksProperty(Protocol):
+    """An attack on the share of records with a property."""
+
+    def asked_property(self, columns: Sequence[Column], population: Records) -> AskedProperty:
+        """The property in question.
+
+        Raises:
+            AttackFailed: where there is none such.
+        """
+        ...
+
+
 @runtime_checkable
 class ReadsPrior(Protocol):
     """An attack on a finite prior: it reads :attr:`Knowledge.candidates`."""

@@ -14,7 +14,14 @@ from auditor.core.grants import Grant
 from auditor.engine.packing import unpack
 from auditor.engine.units import Unit
 from auditor.observations.released import Observation
-from auditor.observations.returned import AttackOutput, Attributions, MembershipScores, Reconstruction, RecoveredLabels
+from auditor.observations.returned import (
+    AttackOutput,
+    Attributions,
+    InferredShare,
+    MembershipScores,
+    Reconstruction,
+    RecoveredLabels,
+)
 from auditor.targets.target import Target
 
 
@@ -134,5 +141,8 @@ def check_output(output: AttackOutput, *, candidates: int, input_shape: tuple[in
                 raise AttackFailed(f"gave {tuple(scores.shape)} scores for {candidates} candidates")
             if bool(scores.isnan().any()):
                 raise AttackFailed("gave scores that are not numbers")
+        case InferredShare(share=share, guess=guess):
+            if not (0 <= share <= 1 and 0 <= guess <= 1):
+                raise AttackFailed("gave a share that is none")
         case _:
             raise AttackFailed(f"gave a {type(output).__name__}, which no metric reads")

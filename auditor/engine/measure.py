@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from auditor.attacks.base import Attack
+from auditor.attacks.base import AsksProperty, Attack
 from auditor.attacks.registry import available
 from auditor.core.errors import AttackDoesNotApply
 from auditor.core.measurement import Outcome, OutcomeStatus
@@ -21,9 +21,18 @@ from auditor.engine.plan import Plan, PlannedAttack
 from auditor.engine.session import Session
 from auditor.engine.units import Unit
 from auditor.engine.work import Work, reference_units
+from auditor.metrics.choices import measure_shares
 from auditor.metrics.labels import measure_labels
 from auditor.metrics.reconstruction import measure_reconstruction
-from auditor.observations.returned import AttackOutput, Attributions, MembershipScores, Reconstruction, RecoveredLabels
+from auditor.observations.records import Records
+from auditor.observations.returned import (
+    AttackOutput,
+    Attributions,
+    InferredShare,
+    MembershipScores,
+    Reconstruction,
+    RecoveredLabels,
+)
 from auditor.store.journal import JournalEntry, UnitStatus
 from auditor.store.run_directory import RunDirectory
 from auditor.targets.target import Target
@@ -200,6 +209,9 @@ class Measurer:
                     population=self._target.population.labels,
                 )
             )
+        if isinstance(first, InferredShare):
+            shares = [output for output in outputs.values() if isinstance(output, InferredShare)]
+            return Measured(measure_shares(shares, self._true_shares(row, units[0], truths)))
         found = [output for output in outputs.values() if isinstance(output, Reconstruction)]
         self._keep_reconstructions(row, found)
         seed = derive_seed(self._seed, "measure", row.attack, str(row.state), row.view)
@@ -208,6 +220,15 @@ class Measurer:
                 found, truths, population=self._target.population, model=self._target.model, seed=seed
             )
         )
+
+    def _true_shares(self, row: PlannedAttack, unit: Unit, truths: Sequence[Records]) -> list[float]:
+        """Of the records behind each update, those with the property that the attack asked about."""
+        kind = available()[row.attack].attack
+        assert kind is not None
+        attack = kind(kind.Params.model_validate(unit.details["parameters"]))
+        assert isinstance(attack, AsksProperty)
+        asked = attack.asked_property(self._target.model.preprocessing.columns, self._target.population)
+        return [float(asked.holds(truth).double().mean()) for truth in truths]
 
     def _keep_reconstructions(self, row: PlannedAttack, found: Sequence[Reconstruction]) -> None:
         """For the assessor: the reconstructed records of each update, in model units."""

@@ -17,7 +17,14 @@ from auditor.engine.packing_series import series_meta, series_of, series_tensors
 from auditor.observations.model import LocalTraining, Privatisation, State
 from auditor.observations.records import Records
 from auditor.observations.released import Aggregate, ClientUpdate, Queries, StolenCheckpoint, SummedRounds
-from auditor.observations.returned import AttackOutput, Attributions, MembershipScores, Reconstruction, RecoveredLabels
+from auditor.observations.returned import (
+    AttackOutput,
+    Attributions,
+    InferredShare,
+    MembershipScores,
+    Reconstruction,
+    RecoveredLabels,
+)
 
 if TYPE_CHECKING:
     from auditor.simulation.observed import ObservedUpdate
@@ -178,6 +185,9 @@ def pack_output(output: AttackOutput, meta: Mapping[str, Any]) -> bytes:
         case Attributions():
             choices = torch.tensor(output.choices, dtype=torch.int64)
             return pack({"scores": output.scores, "choices": choices}, {"type": "attributions", **notes})
+        case InferredShare():
+            shares = torch.tensor([output.share, output.guess], dtype=torch.float64)
+            return pack({"shares": shares}, {"type": "share", **notes})
 
 
 def _number(value: float | None) -> float | str | None:
@@ -198,6 +208,9 @@ def unpack_output(path: Path) -> tuple[AttackOutput, Mapping[str, Any]]:
             output = RecoveredLabels(tensors["counts"], notes)
         case "attributions":
             output = Attributions(tensors["scores"], tuple(tensors["choices"].tolist()), notes)
+        case "share":
+            share, guess = tensors["shares"].tolist()
+            output = InferredShare(share, guess, notes)
         case _:
             objective = None if meta["objective"] is None else float(meta["objective"])
             output = Reconstruction(

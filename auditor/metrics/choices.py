@@ -1,5 +1,7 @@
 """How often an attack picks the true answer among several, beside a guess by the commonest one."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from sklearn.ensemble import ExtraTreesClassifier
@@ -9,7 +11,7 @@ from auditor.core.measurement import Interval, Measurement
 from auditor.metrics.intervals import clopper_pearson
 from auditor.metrics.shift import blind_features
 from auditor.observations.records import Records
-from auditor.observations.returned import Attributions
+from auditor.observations.returned import Attributions, InferredShare
 
 COMMONEST = "always the commonest answer"
 BLIND = "a classifier on inputs and labels that never saw the model"
@@ -138,6 +140,45 @@ def measure_agreement(agreement: Tensor) -> Measurement:
         floor=blind / n,
         floor_is="a model learned from the same records without asking the audited one",
         method="share of records on which the copy names the class that the model names",
+    )
+
+
+def measure_shares(found: Sequence[InferredShare], truths: Sequence[float]) -> tuple[Measurement, ...]:
+    """How often the attack is closer to the true share than a guess without the update, and how far off both are.
+
+    Args:
+        found: One for each update.
+        truths: The true shares.
+    """
+    attack = np.array([abs(one.share - truth) for one, truth in zip(found, truths, strict=True)])
+    guess = np.array([abs(one.guess - truth) for one, truth in zip(found, truths, strict=True)])
+    won, lost = int((attack < guess).sum()), int((attack > guess).sum())
+    n, decided = len(attack), won + lost
+    return (
+        Measurement(
+            metric="property_closer",
+            value=won / decided if decided else 0.5,
+            unit="fraction",
+            interval=clopper_pearson(won, decided, over="updates"),
+            n=decided,
+            n_of="updates",
+            floor=0.5,
+            floor_is="as often closer as the share among other records",
+            protects="client",
+            method="share of updates where the attack is closer to the true share than the guess; ties are left out",
+        ),
+        Measurement(
+            metric="property_error",
+            value=float(attack.mean()),
+            unit="fraction",
+            n=n,
+            n_of="updates",
+            floor=float(guess.mean()),
+            floor_is="the share among other records",
+            higher_is_worse=False,
+            protects="client",
+            method="mean distance between the inferred and the true share",
+        ),
     )
 
 

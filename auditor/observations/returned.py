@@ -64,4 +64,18 @@ class Attributions:
     notes: tuple[str, ...] = ()
 
 
-AttackOutput = MembershipScores | Reconstruction | RecoveredLabels | Attributions
+@dataclass(frozen=True)
+class InferredShare:
+    """Share of the records behind an update that have a property.
+
+    Attributes:
+        share: In [0, 1].
+        guess: Without the update, from other records of the same kind.
+    """
+
+    share: float
+    guess: float
+    notes: tuple[str, ...] = ()
+
+
+AttackOutput = MembershipScores | Reconstruction | RecoveredLabels | Attributions | InferredShare

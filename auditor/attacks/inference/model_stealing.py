@@ -75,7 +75,8 @@ class ModelStealing:
         model = FunctionalModel(known.model, device=context.device, batch_norm="eval")
         everyone, answers = known.population.to(context.device), two_columns(known.population_outputs)
         order = torch.randperm(len(everyone), generator=context.generator())
-        kept, asked = order.split([round(HELD_OUT * len(order)), len(order) - round(HELD_OUT * len(order))])
+        size = round(HELD_OUT * len(order))
+        kept, asked = order[:size], order[size:]
         start = model.initial_state(derive_seed(context.seed, "copy"))
         soft = answers.log_softmax(dim=1).exp()
         hard = F.one_hot(everyone.labels, num_classes=soft.shape[1]).to(soft)

@@ -87,3 +87,12 @@ def test_what_is_missing_is_said() -> None:
 
 def test_one_logit_is_read_as_two() -> None:
     assert two_columns(torch.tensor([[2.0], [-1.0]])).tolist() == [[0.0, 2.0], [0.0, -1.0]]
+
+
+def test_members_of_an_overfitted_model_stand_out_on_the_copy() -> None:
+    """The planted leak: labels that only memory can know."""
+    split = digits(label_noise=0.3, seed=0)
+    found = stolen(trained(split, members=700), split)
+    auc = next(m for m in measure_membership(found, torch.arange(1400) < 700).measurements if m.metric == "auc")
+    assert auc.interval is not None
+    assert auc.interval.low > 0.5
