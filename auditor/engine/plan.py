@@ -53,7 +53,7 @@ CONTROL_UPDATES = 4
 """Single records that a costly attack is tried on in the control."""
 
 CHEAP = 64
-"""Gradient evaluations of one update up to which an attack counts as cheap."""
+"""Gradient evaluations of one update, or queries a record, up to which an attack counts as cheap."""
 
 _UPDATE_BYTES = 512 * 2**20
 
@@ -298,7 +298,7 @@ class _Planner:
             updates=updates,
             references=cost.reference_models,
             seconds=seconds,
-            cheap=view in TRAININGS or cost.gradient_evaluations <= CHEAP,
+            cheap=view in TRAININGS or max(cost.gradient_evaluations, cost.queries) <= CHEAP,
             control=control,
         )
 

@@ -4,7 +4,6 @@ from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
 from auditor.core.grants import Grant
@@ -31,7 +30,7 @@ class LabelOnly:
         tasks=frozenset({Task.CLASSIFICATION}),
         traits={"continuous_input": "adds noise to inputs, which must be continuous"},
     )
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (LabelOracle,)
     attack_class: ClassVar[str] = "membership"
 
@@ -60,21 +59,18 @@ class LabelOnly:
         inputs, labels = seen.candidates.inputs, seen.candidates.labels
         spread = inputs.float().std(dim=0, keepdim=True)
         generator = context.generator(device=str(inputs.device))
-        shares: list[Tensor] = []
-        for place, scale in enumerate(SCALES):
-            if place and context.out_of_time:
-                break
-            shares.append(self._share(seen, inputs, labels, scale * spread, generator))
-            context.progress((place + 1) / len(SCALES))
-        queries = 1 + self.params.copies * (len(shares) - 1)
-        return MembershipScores(torch.stack(shares).mean(dim=0), notes=(f"{queries} queries a record",))
-
-    def _share(
-        self, seen: LabelOracle, inputs: Tensor, labels: Tensor, noise: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        copies = self.params.copies if bool(noise.any()) else 1
-        right = torch.zeros(len(labels), dtype=torch.float64)
-        for _ in range(copies):
-            drawn = torch.randn(inputs.shape, generator=generator, device=inputs.device, dtype=inputs.dtype)
-            right += (seen.ask(inputs + noise * drawn) == labels).cpu().double()
-        return right / copies
+        right = torch.zeros(len(SCALES), len(labels), dtype=torch.float64)
+        asked = [0] * len(SCALES)
+        # One copy at every scale, then the next: a deadline leaves fewer copies, not fewer scales.
+        for copy in range(self.params.copies):
+            for place, scale in enumerate(SCALES):
+                if (copy and not scale) or (asked[0] and context.out_of_time):
+                    continue
+                drawn = torch.randn(inputs.shape, generator=generator, device=inputs.device, dtype=inputs.dtype)
+                right[place] += (seen.ask(inputs + scale * spread * drawn) == labels).cpu().double()
+                asked[place] += 1
+            context.progress((copy + 1) / self.params.copies)
+        if asked[-1] < self.params.copies:
+            context.shortened.append(f"{asked[-1]} of {self.params.copies} noisy copies were asked before the deadline")
+        shares = torch.stack([hits / count for hits, count in zip(right, asked, strict=True) if count])
+        return MembershipScores(shares.mean(dim=0), notes=(f"{sum(asked)} queries a record",))
