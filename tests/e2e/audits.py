@@ -28,6 +28,23 @@ def digits():
     return {"inputs": (data.images[:240] / 16.0).astype(np.float32)[:, None], "labels": data.target[:240]}
 
 
+def wide_model():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def noisy_digits():
+    # Labels drawn at random: what a model knows of them it has by heart.
+    from sklearn.datasets import load_digits
+
+    data, random = load_digits(), np.random.default_rng(0)
+    inputs = (data.images[:600] / 16.0).astype(np.float32)[:, None]
+    return {"inputs": inputs, "labels": random.integers(0, 10, 600)}
+
+
+def ward_model():
+    return nn.Sequential(nn.Linear(10, 128), nn.ReLU(), nn.Linear(128, 4))
+
+
 def tumour_model():
     return nn.Sequential(nn.Linear(30, 8), nn.ReLU(), nn.Linear(8, 2))
 
