@@ -46,9 +46,8 @@ def _text(made: "Plan") -> list[str]:
             f"  withheld: {grant.value}, because {why}"
             for grant, why in sorted(made.grants[scenario.name].withheld.items())
         ]
-        for row in made.attacks:
-            if row.scenario == scenario.name:
-                lines += [f"  {_name(row):<42}{_verdict(row)}"]
+        rows = [row for row in made.attacks if row.scenario == scenario.name]
+        lines += [f"  {_name(row):<42}{_verdict(row)}" for row in rows] or ["  as declared: the audit itself answers"]
         lines += [""]
     return [*lines, *_totals(made)]
 
