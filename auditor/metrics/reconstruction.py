@@ -1,7 +1,7 @@
 """How much of the records was reconstructed, beside what a guess without any attack achieves."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,11 +49,28 @@ Values = Callable[[_Update], np.ndarray]
 
 @dataclass(frozen=True)
 class _Reference:
-    """Population in natural units, cut in two: one half sets thresholds, the other plays the guess without attack."""
+    """Population in natural units, cut in two: one half sets thresholds, the other plays the guess without attack.
+
+    What an attack's own model of the population makes up without any update does both as well, where there is one.
+    """
 
     null: np.ndarray
     guesses: np.ndarray
     mean: np.ndarray
+    made_up: np.ndarray | None = None
+
+    def with_made_up(self, rule: Yardstick, outputs: Sequence[Reconstruction]) -> "_Reference":
+        """The same with the samples of the attack's own prior, cut in two like the population."""
+        samples = [out.prior_samples for out in outputs if out.prior_samples is not None and len(out.prior_samples) > 1]
+        if not samples:
+            return self
+        values = np.concatenate([rule.natural(each) for each in samples])[:_LARGEST_POPULATION]
+        half = len(values) // 2
+        return replace(self, null=np.concatenate([self.null, values[:half]]), made_up=values[half:])
+
+    def sources(self) -> list[np.ndarray]:
+        """What a guess without attack may be drawn from."""
+        return [self.guesses] if self.made_up is None else [self.guesses, self.made_up]
 
 
 def measure_reconstruction(
@@ -84,7 +101,7 @@ def measure_reconstruction(
     if len(population) < 2:
         raise ValueError("at least two population records are needed to say what chance achieves")
     rule = yardstick(model, population.inputs)
-    reference = _reference(rule, population, model, seed)
+    reference = _reference(rule, population, model, seed).with_made_up(rule, outputs)
     updates = [_update(rule, out, truth, reference) for out, truth in zip(outputs, truths, strict=True)]
     return (_recovered(rule, updates, reference, seed), *_qualities(rule, updates, reference, seed))
 
@@ -129,7 +146,12 @@ def _threshold(rule: Yardstick, true: np.ndarray, guesses: int, null: np.ndarray
 
 def _recovered(rule: Yardstick, updates: list[_Update], reference: _Reference, seed: int) -> Measurement:
     hits = [update.recovered for update in updates]
-    blind = [np.concatenate([u.recovered for u in draw]) for draw in _draws(rule, updates, reference, seed)]
+    blind = [
+        np.mean(
+            [np.concatenate([u.recovered for u in draw]).mean() for draw in _draws(rule, updates, reference, seed, of)]
+        )
+        for of in reference.sources()
+    ]
     return Measurement(
         metric="recovered_share",
         value=float(np.concatenate(hits).mean()),
@@ -137,22 +159,26 @@ def _recovered(rule: Yardstick, updates: list[_Update], reference: _Reference, s
         interval=share_interval(hits),
         n=sum(map(len, hits)),
         n_of=f"records in {len(updates)} updates",
-        floor=float(np.mean(blind)),
-        floor_is="population records in place of the reconstructions, under the same rule",
+        floor=float(max(blind)),
+        floor_is="population records"
+        + (" or the prior's own samples" if reference.made_up is not None else "")
+        + " in place of the reconstructions, under the same rule",
         method=f"recovered: {rule.words}, and closer than a population record comes by chance (1 % per update, "
         f"{len(reference.null)} records); outputs assigned one to one (Hungarian)",
     )
 
 
-def _draws(rule: Yardstick, updates: list[_Update], reference: _Reference, seed: int) -> list[list[_Update]]:
-    """The same updates, with as many random population records as there are records in place of the guesses."""
+def _draws(
+    rule: Yardstick, updates: list[_Update], reference: _Reference, seed: int, source: np.ndarray
+) -> list[list[_Update]]:
+    """The same updates, with as many random records of ``source`` as there are records in place of the guesses."""
     rng = np.random.default_rng(derive_seed(seed, "reconstruction", "floor"))
     draws = []
     for _ in range(_DRAWS):
         made = []
         for update in updates:
-            size = min(len(update.truth), len(reference.guesses))
-            guesses = reference.guesses[rng.choice(len(reference.guesses), size=size, replace=False)]
+            size = min(len(update.truth), len(source))
+            guesses = source[rng.choice(len(source), size=size, replace=False)]
             matched = assign(rule.quality, guesses, update.truth, fallback=reference.mean)
             made.append(_Update(guesses, update.truth, matched, update.threshold))
         draws.append(made)
@@ -161,7 +187,7 @@ def _draws(rule: Yardstick, updates: list[_Update], reference: _Reference, seed:
 
 def _qualities(rule: Yardstick, updates: list[_Update], reference: _Reference, seed: int) -> tuple[Measurement, ...]:
     """The modality's own metrics, means over records."""
-    draws = _draws(rule, updates, reference, seed)
+    draws = _draws(rule, updates, reference, seed, reference.guesses)
     sign = -1.0 if rule.metric == "relative_error" else 1.0
 
     def made(metric: str, unit: str, values: Values, low: float, high: float, how: str) -> Measurement:
@@ -201,12 +227,15 @@ def _floors(
     rule: Yardstick,
     reference: _Reference,
 ) -> dict[str, float]:
-    """What three guesses without attack achieve: the mean record, the nearest and random population records."""
+    """What guesses without attack achieve: the mean record, the nearest and random population records.
+
+    Where the attack holds a model of the population, also the nearest of what that makes up without any update.
+    """
 
     def mean(of: list[_Update]) -> float:
         return float(np.concatenate([values(update) for update in of]).mean())
 
-    flat, near = [], []
+    flat, near, imagined = [], [], []
     for update in updates:
         none = np.full(len(update.truth), -1)
         quality = rule.quality(reference.mean[None], update.truth)[0]
@@ -214,8 +243,13 @@ def _floors(
         table = rule.quality(reference.guesses, update.truth)
         rows = table.argmax(0)
         near.append(_Update(reference.guesses, update.truth, Matched(rows, table.max(0)), update.threshold))
-    return {
+        if reference.made_up is not None:
+            table = rule.quality(reference.made_up, update.truth)
+            best = Matched(table.argmax(0), table.max(0))
+            imagined.append(_Update(reference.made_up, update.truth, best, update.threshold))
+    floors = {
         "mean record": mean(flat),
         "nearest population record": mean(near),
         "random population records": float(np.mean([mean(draw) for draw in draws])),
     }
+    return {**floors, "nearest sample of the prior": mean(imagined)} if imagined else floors
