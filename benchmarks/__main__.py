@@ -14,6 +14,7 @@ from benchmarks.measuring import Options, machine
 _NAMES = {
     "inversion": "reconstruction against breaching and against plain loops",
     "shadows": "training of reference models against one after the other and against two processes",
+    "membership": "the membership battery with 64 reference models against a serial loop of their trainings",
     "growth": "how cost grows with targets, batch, parameters, references and clients",
     "engine": "what the engine itself costs",
     "accounting": "error, bracket and time of accounting",
