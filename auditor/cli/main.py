@@ -17,6 +17,8 @@ COMMANDS = (
     "report",
     "verify",
     "sign",
+    "compare",
+    "decide",
     "account",
     "list",
     "explain",

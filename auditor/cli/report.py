@@ -12,6 +12,10 @@ def report(
         "--formats",
         help="html, pdf, pia, oscal, junit, sarif, intoto, card; several joined by commas, or all.",
     ),
+    against: Path | None = typer.Option(None, "--against", help="An earlier run; the report says what changed."),
+    decisions: Path | None = typer.Option(
+        None, "--decisions", help="File of accepted findings and overrides, applied as of today."
+    ),
     without_data_check: bool = typer.Option(
         False,
         "--without-data-check",
@@ -27,8 +31,27 @@ def report(
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
     if chosen == ["all"]:
         chosen = [*FORMATS, *EXPORTS]
+    if against or decisions:
+        _keep(run_dir, against, decisions, discard=discard_signatures)
     written = render(run_dir, chosen, compare_with_data=not without_data_check, discard=discard_signatures)
     for path in written:
         typer.echo(path)
     if (run_dir / "release" / UNCHECKED).exists():
         typer.echo("Note: the leak check could not compare with data; only images and kinds were checked.", err=True)
+
+
+def _keep(run_dir: Path, against: Path | None, decisions: Path | None, *, discard: bool) -> None:
+    """Keep what the report needs beside the results, so that it can be made again from the folder alone."""
+    from datetime import UTC, datetime
+
+    from auditor.policy.decisions import load_decisions
+    from auditor.report.load import keep_decisions, keep_earlier, load_evidence
+    from auditor.report.signing import refuse_signed
+
+    load_evidence(run_dir)
+    if not discard:
+        refuse_signed(run_dir)
+    if decisions is not None:
+        keep_decisions(run_dir, load_decisions(decisions, as_of=datetime.now(UTC).date()))
+    if against is not None:
+        keep_earlier(run_dir, against)

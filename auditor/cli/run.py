@@ -12,6 +12,7 @@ from auditor.core.errors import ExitCode
 if TYPE_CHECKING:
     from auditor.core.results import Results
     from auditor.engine.run import AuditRun
+    from auditor.policy.decisions import Decided
 
 
 class FailOn(StrEnum):
@@ -38,6 +39,7 @@ def run(
     ),
     executor: ExecutorName | None = typer.Option(None, "--executor", help="Overrides compute.executor."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Overrides compute.workers."),
+    against: Path | None = typer.Option(None, "--against", help="An earlier run; the report says what changed."),
 ) -> None:
     """Run an audit and write results.json and the report; run again with the same --out to resume."""
     from auditor.cli.progress import shown_progress
@@ -48,20 +50,38 @@ def run(
     folder = out or default_folder(document)
     try:
         with shown_progress() as progress:
-            done = run_audit(document, folder, progress=progress, command=_command(audit, fail_on))
+            done = run_audit(document, folder, progress=progress, command=_command(audit, fail_on), against=against)
     except KeyboardInterrupt:
         typer.echo(f"auditor: interrupted; what was finished is kept. Go on with: --out {folder}", err=True)
         sys.exit(ExitCode.INTERRUPTED)
     for line in _summary(done):
         typer.echo(line, err=True)
+    decided = _decided(folder, done.results)
+    for line in _said_of(decided):
+        typer.echo(line, err=True)
     for file in done.files:
         typer.echo(str(file))
-    if code := exit_code(done.results, fail_on):
+    if code := exit_code(done.results, fail_on, accepted=decided.accepted_ids if decided else frozenset()):
         sys.exit(code)
 
 
-def exit_code(results: "Results", fail_on: FailOn) -> ExitCode:
-    """The exit code that a run's findings ask for."""
+def _decided(folder: Path, results: "Results") -> "Decided | None":
+    from auditor.policy.decisions import decide, read_decisions
+
+    decisions = read_decisions(folder)
+    return decide(results, decisions) if decisions else None
+
+
+def _said_of(decided: "Decided | None") -> list[str]:
+    """Which findings people accepted, and which decisions count for nothing and why."""
+    if decided is None:
+        return []
+    lines = [f"Accepted by {a.person} until {a.expires}: {f.id}." for f, a in decided.accepted.accepted]
+    return [*lines, *(f"A decision counts for nothing. {why}." for why in decided.void)]
+
+
+def exit_code(results: "Results", fail_on: FailOn, *, accepted: frozenset[str] = frozenset()) -> ExitCode:
+    """The exit code that a run's findings ask for; ``accepted`` ones do not count."""
     if not results.run.complete:
         return ExitCode.INCOMPLETE
     counted = {
@@ -69,7 +89,7 @@ def exit_code(results: "Results", fail_on: FailOn) -> ExitCode:
         FailOn.INCONCLUSIVE: {"exceeds", "inconclusive"},
         FailOn.NEVER: set(),
     }[fail_on]
-    found = any(finding.status in counted for finding in results.findings)
+    found = any(finding.status in counted for finding in results.findings if finding.id not in accepted)
     return ExitCode.FINDING if found else ExitCode.COMPLETE
 
 

@@ -330,6 +330,9 @@ class ReportSettings(Settings):
     audience: Literal["dpia"] = "dpia"
     formats: tuple[Literal["html", "pdf"], ...] = ("html", "pdf")
     language: Literal["en"] = "en"
+    decisions: str | None = Field(
+        None, description="File of accepted findings and overrides, signed by name; `auditor decide RUN` starts one."
+    )
 
 
 class AuditSettings(Settings):

@@ -19,6 +19,7 @@ from auditor.engine.plan import Plan
 from auditor.engine.practice import traits_of
 from auditor.engine.sweeps import curves
 from auditor.policy.judge import judged
+from auditor.policy.re_audit import with_comparison
 from auditor.targets.target import Target
 
 
@@ -67,6 +68,7 @@ def assemble(
     silos: Sequence[int] = (),
     observed: ObservedMechanism | None = None,
     games: Sequence[Games] = (),
+    before: Results | None = None,
 ) -> Results:
     """All of a run: measured, accounted, judged, and mapped to controls."""
     settings = document.settings
@@ -101,7 +103,10 @@ def assemble(
         arrays=tuple({array.sha256: array for outcome in outcomes for array in outcome.arrays}.values()),
         sweeps=sweeps,
     )
-    return mapped(judged(results), settings.report.controls, today=finished.date())
+    made = mapped(judged(results), settings.report.controls, today=finished.date())
+    if before is None:
+        return made
+    return mapped(with_comparison(made, before), settings.report.controls, today=finished.date())
 
 
 def _run_info(

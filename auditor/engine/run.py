@@ -25,8 +25,11 @@ from auditor.engine.progress import Progress, Silent
 from auditor.engine.session import Clock, Session
 from auditor.engine.work import Work, make_work
 from auditor.engine.workers import make_executor
+from auditor.policy.decisions import Decisions, load_decisions
 from auditor.policy.protocol import require_unchanged
+from auditor.report.load import keep_decisions, keep_earlier, read_earlier
 from auditor.report.render import render
+from auditor.report.signing import refuse_signed
 from auditor.store.run_directory import RunDirectory
 from auditor.targets.load import load_target
 from auditor.targets.target import Target
@@ -80,6 +83,7 @@ def run_audit(
     progress: Progress | None = None,
     command: str = "",
     render_report: bool = True,
+    against: Path | None = None,
 ) -> AuditRun:
     """Run an audit in ``out``, or go on with the one that is there.
 
@@ -88,16 +92,33 @@ def run_audit(
 
     Raises:
         StoreError: where ``out`` cannot be written; what was finished before is kept.
-        AuditorError: where settings, model or data cannot be used, or ``out`` holds a run of another protocol.
+        AuditorError: where settings, model or data cannot be used, ``out`` holds a run of another protocol, or a
+            signed one.
         KeyboardInterrupt: passed on; what was finished is kept.
     """
+    refuse_signed(out)
+    decisions = _decisions(document)
     with RunDirectory(out).opened() as directory:
+        if against is not None:
+            keep_earlier(out, against)
         run = _Run(document, directory, progress or Silent(), command)
         results, session = run.results()
         files = [directory.write_results(results)]
+        if decisions is not None:
+            keep_decisions(out, decisions)
         if render_report:
             files += render(out, document.settings.report.formats)
         return AuditRun(results, tuple(files), session.done_now, session.reused)
+
+
+def _decisions(document: AuditDocument) -> Decisions | None:
+    """What people decided, as of today; None where the settings name no file.
+
+    Raises:
+        AuditorError: where the file cannot be used; before anything is computed.
+    """
+    name = document.settings.report.decisions
+    return load_decisions(document.folder / name, as_of=datetime.now(UTC).date()) if name else None
 
 
 class _Run:
@@ -157,6 +178,7 @@ class _Run:
             silos=silo_sizes(target, self._document.settings.federation, seed=work.train.seed),
             observed=self._observed(work, session),
             games=self._games(plan, work, session),
+            before=read_earlier(self._directory.path),
         )
         return results, session
 

@@ -32,6 +32,7 @@ class FindingChange(Frozen):
     Attributes:
         before, after: Statuses; None where the finding is not there.
         direction: ``unclear`` where the intervals overlap or one run has none.
+        worse: The figure speaks of the target and clearly moved to more leakage.
     """
 
     id: str
@@ -39,6 +40,7 @@ class FindingChange(Frozen):
     after: FindingStatus | None
     direction: Direction
     sentence: str
+    worse: bool = False
 
 
 class SettingChange(Frozen):
@@ -54,6 +56,7 @@ class Comparison(Frozen):
 
     Attributes:
         comparable: May figures be compared?
+        before_sha256, after_sha256: Digests of the canonical results.
         reasons: Why not.
         cautions: What to keep in mind where they may.
         triggers: What changed of model, data, settings, tool and law packs: reasons to assess again.
@@ -62,12 +65,19 @@ class Comparison(Frozen):
     before: str
     after: str
     comparable: bool
+    before_sha256: str = ""
+    after_sha256: str = ""
     reasons: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
     settings: tuple[SettingChange, ...] = ()
     findings: tuple[FindingChange, ...] = ()
     epsilon: str = ""
+
+    @property
+    def regressions(self) -> tuple[FindingChange, ...]:
+        """Findings that clearly got worse; none where the runs cannot be compared."""
+        return tuple(change for change in self.findings if change.worse)
 
 
 def compare(before: Results, after: Results) -> Comparison:
@@ -78,6 +88,8 @@ def compare(before: Results, after: Results) -> Comparison:
         before=before.run.id,
         after=after.run.id,
         comparable=not reasons,
+        before_sha256=before.sha256,
+        after_sha256=after.sha256,
         reasons=reasons,
         cautions=tuple(_cautions(before, after)),
         triggers=tuple(_triggers(before, after, settings)),
@@ -130,10 +142,25 @@ def _finding_changes(before: Results, after: Results, *, comparable: bool) -> It
     old = {finding.id: finding for finding in before.findings}
     new = {finding.id: finding for finding in after.findings}
     for name in dict.fromkeys([*old, *new]):
-        yield _change(name, old.get(name), new.get(name), comparable=comparable)
+        high_is_bad = _high_is_bad(after, new.get(name))
+        yield _change(name, old.get(name), new.get(name), comparable=comparable, high_is_bad=high_is_bad)
 
 
-def _change(name: str, old: Finding | None, new: Finding | None, *, comparable: bool) -> FindingChange:
+def _high_is_bad(results: Results, finding: Finding | None) -> bool:
+    """Whether a larger figure means more leakage; so for epsilon."""
+    for outcome in results.outcomes:
+        if finding is not None and outcome.key == finding.outcome:
+            return next((m.higher_is_worse for m in outcome.measurements if m.key == finding.metric), True)
+    return True
+
+
+_JUDGED = frozenset({FindingStatus.EXCEEDS, FindingStatus.WITHIN, FindingStatus.INCONCLUSIVE})
+"""Statuses of findings that speak of the target; the others speak of the test."""
+
+
+def _change(
+    name: str, old: Finding | None, new: Finding | None, *, comparable: bool, high_is_bad: bool
+) -> FindingChange:
     direction = _direction(old, new) if comparable or not (old and new) else Direction.INCOMPARABLE
     return FindingChange(
         id=name,
@@ -141,6 +168,9 @@ def _change(name: str, old: Finding | None, new: Finding | None, *, comparable: 
         after=new.status if new else None,
         direction=direction,
         sentence=_sentence(direction, old, new),
+        worse=new is not None
+        and new.status in _JUDGED
+        and direction == (Direction.HIGHER if high_is_bad else Direction.LOWER),
     )
 
 

@@ -1,8 +1,22 @@
 """Evidence that only a second run can give: what changed, and what a changed measure did to the figures."""
 
 from auditor.core.findings import Claim, ClaimKind
-from auditor.policy.compare import Comparison, Direction, FindingChange
+from auditor.core.results import Results
+from auditor.policy.compare import Comparison, Direction, FindingChange, compare
 from auditor.policy.words import count, listed
+
+PREFIX = "compared:"
+
+
+def with_comparison(results: Results, before: Results) -> Results:
+    """A judged run with the claims that only its comparison with an earlier run supports."""
+    claims = comparison_claims(compare(before, results))
+    return results.model_copy(update={"claims": (*results.claims, *claims)})
+
+
+def is_compared(results: Results) -> bool:
+    """Whether the run was compared with an earlier one when it was made."""
+    return any(claim.id.startswith(PREFIX) for claim in results.claims)
 
 
 def comparison_claims(comparison: Comparison) -> tuple[Claim, ...]:
@@ -10,7 +24,9 @@ def comparison_claims(comparison: Comparison) -> tuple[Claim, ...]:
     triggers = f"Changed since run {comparison.before}: {listed(comparison.triggers) or 'nothing'}."
     said = f"Compared with run {comparison.before}: {_summary(comparison)}"
     claims = [
-        _claim("audit_diff", said, True if comparison.comparable else None, [comparison.before]),
+        _claim(
+            "audit_diff", said, True if comparison.comparable else None, [comparison.before, comparison.before_sha256]
+        ),
         _claim("change_trigger_log", triggers, True, [comparison.before]),
     ]
     return (*claims, *_mitigation(comparison))
@@ -45,7 +61,7 @@ def _mitigation(comparison: Comparison) -> list[Claim]:
 
 def _claim(kind: str, said: str, supports: bool | None, evidence: list[str]) -> Claim:
     return Claim(
-        id=f"compared:{kind}",
+        id=f"{PREFIX}{kind}",
         kind=ClaimKind.MEASUREMENT,
         sentence=said,
         evidence_kind=kind,

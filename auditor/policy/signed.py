@@ -4,8 +4,9 @@ Nothing here changes results. A signed statement has a named person, a reason an
 """
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -56,27 +57,45 @@ Kind = TypeVar("Kind", bound=Signed)
 
 
 def load_signed(path: Path, kind: type[Kind], *, key: str) -> tuple[Kind, ...]:
-    """The statements under ``key`` of a YAML file.
+    """The statements under ``key`` of a YAML file that holds nothing else.
 
     Raises:
         AuditorError: when the file cannot be read.
         SettingsError: naming every statement and field that does not fit.
     """
+    value = read_yaml(path)
+    if set(value) != {key} or not isinstance(value[key], list):
+        raise AuditorError(f"{path.name}: is not a list under '{key}:'", remedy=f"Begin the file with '{key}:'.")
+    problems: list[str] = []
+    good = statements(value[key], kind, where=f"{path.name}: {key}", problems=problems)
+    if problems:
+        raise SettingsError(problems)
+    return good
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        AuditorError: when the file cannot be read, or holds something else.
+    """
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise AuditorError(f"{path.name}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(value, dict) or set(value) != {key} or not isinstance(value[key], list):
-        raise AuditorError(f"{path.name}: is not a list under '{key}:'", remedy=f"Begin the file with '{key}:'.")
+    if not isinstance(value, dict):
+        raise AuditorError(f"{path.name}: is not a mapping", remedy="Begin the file with 'accepted:' or 'overrides:'.")
+    return value
+
+
+def statements(values: Sequence[Any], kind: type[Kind], *, where: str, problems: list[str]) -> tuple[Kind, ...]:
+    """Statements that fit; what does not is added to ``problems``."""
     good: list[Kind] = []
-    problems: list[str] = []
-    for number, statement in enumerate(value[key], start=1):
+    for number, statement in enumerate(values, start=1):
         try:
             good.append(kind.model_validate(statement))
         except ValidationError as error:
-            problems += [f"{path.name}: {key} {number}: {_problem(each)}" for each in error.errors()]
-    if problems:
-        raise SettingsError(problems)
+            problems += [f"{where} {number}: {_problem(each)}" for each in error.errors()]
     return tuple(good)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from auditor.policy.re_audit import is_compared
 from auditor.report import answers, attacks, decisions, describe, drawings, formatting, groups, sections
 from auditor.report.figures.canvas import Figure, themed
 from auditor.report.load import Evidence
@@ -91,6 +92,9 @@ def _context(evidence: Evidence, figures: drawings.Figures, words: Strings, *, p
         "summary": answers.summarise(results, words),
         "scenario_names": sections.scenario_names(results),
         "figures": figures,
+        "decided": evidence.decided,
+        "comparison": evidence.comparison,
+        "counts_here": is_compared(results),
     }
 
 
@@ -134,7 +138,7 @@ def _filters(words: Strings, *, printed: bool) -> dict[str, Callable[..., Any]]:
 
 def _helpers(words: Strings) -> dict[str, Any]:
     return {
-        "attack_blocks": lambda results, name: attacks.attack_blocks(results, name, words),
+        "attack_blocks": lambda results, name: attacks.brief(attacks.attack_blocks(results, name, words), words),
         "adversary_rows": lambda results: sections.adversary_rows(results, words),
         "shared_reasons": lambda results: sections.shared_reasons(results, words),
         "metrics_used": lambda results: sections.metrics_used(results, words),

@@ -201,7 +201,9 @@ def _fields(reader: Any) -> dict[int, str]:
     """Object numbers of the roles' fields."""
     root = reader.get_historical_resolver(min(FIELDS, reader.xrefs.total_revisions - 1)).root
     names = {field_name(role) for role in ROLES}
-    fields = root["/AcroForm"]["/Fields"] if "/AcroForm" in root else []
+    if "/AcroForm" not in root:
+        return {}
+    fields = root["/AcroForm"]["/Fields"]
     found = {fields.raw_get(k).idnum: str(fields[k]["/T"]) for k in range(len(fields))}
     return {number: name for number, name in found.items() if name in names}
 

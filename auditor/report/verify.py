@@ -17,6 +17,7 @@ from auditor.controls.status import mapped
 from auditor.core.errors import AuditorError
 from auditor.core.results import Results
 from auditor.policy.judge import judged
+from auditor.policy.re_audit import is_compared, with_comparison
 from auditor.report.check import Check
 from auditor.report.fields import with_fields
 from auditor.report.html import page
@@ -51,7 +52,7 @@ def verify(run_dir: Path, *, full: bool = True, trusted: Sequence[Any] | None = 
         return
     yield Check("results.json and its arrays")
     results = evidence.results
-    yield _derived_again(results)
+    yield _derived_again(evidence)
     yield _accounted_again(results)
     release = run_dir / "release"
     yield _same("evidence.json", release, lambda: evidence.raw)
@@ -66,15 +67,22 @@ def verify(run_dir: Path, *, full: bool = True, trusted: Sequence[Any] | None = 
     yield from signature_checks(run_dir, evidence, trusted)
 
 
-def _derived_again(results: Results) -> Check:
+def _derived_again(evidence: Evidence) -> Check:
     """Findings, claims, coverage, risks and statuses, from outcomes, accounting and settings alone."""
+    name = "findings, risks and control statuses follow from the measurements"
+    results = evidence.results
+    if is_compared(results) and evidence.before is None:
+        return Check(name, differs=("against.json is missing, which some claims rest on",))
     today = datetime.fromisoformat(results.run.finished).date()
     packs = [pack.get("name", "") for pack in results.catalogues]
     empty: dict[str, Any] = dict.fromkeys(DERIVED, ())
-    again = mapped(judged(results.model_copy(update=empty)), packs, today=today).to_json()
+    made = mapped(judged(results.model_copy(update=empty)), packs, today=today)
+    if is_compared(results) and evidence.before:
+        made = mapped(with_comparison(made, evidence.before), packs, today=today)
+    again = made.to_json()
     now = results.to_json()
     found = (difference for name in DERIVED for difference in differences(now[name], again[name], name))
-    return Check("findings, risks and control statuses follow from the measurements", tuple(islice(found, SHOWN)))
+    return Check(name, tuple(islice(found, SHOWN)))
 
 
 def differences(left: Any, right: Any, path: str) -> Iterator[str]:
