@@ -255,7 +255,7 @@ class Attack(Protocol):
         Params: Parameters with defaults and the reason for each.
         observes: The observation types it reads.
         attack_class: EDPB class: ``membership``, ``attribute``, ``exfiltration``, ``regurgitation``,
-            ``model_inversion`` or ``reconstruction``.
+            ``model_inversion`` or ``reconstruction``; or ``property``, which speaks of groups and is in no class.
     """
 
     name: ClassVar[str]

@@ -3,29 +3,36 @@
 import re
 import time
 from functools import cache
-from pathlib import Path
 
 import pytest
 import torch
 
-from auditor.attacks.base import Attack, AttackParams, Cost, Knowledge, ReadsPrior, ReferenceModels, RunContext
+from auditor.attacks.base import (
+    AltersModel,
+    Attack,
+    AttackParams,
+    Cost,
+    Knowledge,
+    ReadsPrior,
+    ReferenceModels,
+    RunContext,
+)
 from auditor.attacks.registry import available
-from auditor.config.settings import FederationSettings
 from auditor.core.grants import Grant
-from auditor.core.shape import TargetShape
+from auditor.core.shape import Modality, TargetShape
 from auditor.engine.adversary import check_output
 from auditor.engine.game import membership_game, reference_row
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.released import Aggregate, ClientUpdate, Observation, Queries, Weights
-from auditor.observations.returned import AttackOutput, MembershipScores, Reconstruction, RecoveredLabels
+from auditor.observations.returned import AttackOutput, InferredShare, MembershipScores, Reconstruction, RecoveredLabels
 from auditor.simulation.observe import observe_updates
 from tests.engine.makers import SMALL
 from tests.engine.targets import digits_target, document
 
 NAMES = sorted(available())
-CLASSES = {"membership", "attribute", "exfiltration", "regurgitation", "model_inversion", "reconstruction"}
-TARGET = digits_target()
-SETTINGS = document(Path()).settings
+FEW = {"least_population": 50}
+CLASSES = {"membership", "attribute", "property", "exfiltration", "regurgitation", "model_inversion", "reconstruction"}
+TARGET = picture_target()
 
 
 def attack_class(name: str) -> type[Attack]:
@@ -36,54 +43,38 @@ def attack_class(name: str) -> type[Attack]:
 
 def made(name: str) -> Attack:
     attack = attack_class(name)
-    small = {key: value for key, value in SMALL.items() if key in attack.Params.model_fields}
+    small = {key: value for key, value in (SMALL | FEW).items() if key in attack.Params.model_fields}
     return attack(attack.Params.model_validate(small))
 
 
-@cache
-def observation(kind: type) -> Observation:
-    """A real observation of ``kind`` from one round of the digits federation."""
-    model = FunctionalModel(TARGET.model)
-    state = model.initial_state(1)
-    if kind is Weights:
-        return Weights(state)
-    if kind is Queries:
-        candidates = membership_game(TARGET, seed=3).candidates
-        with torch.no_grad():
-            outputs = model.outputs(state, candidates.inputs)
-            return Queries(outputs, model.losses(state, candidates), candidates.labels)
-    federation = FederationSettings.model_validate({**SETTINGS.federation.model_dump(), "algorithm": "fedsgd"})
-    seen = observe_updates(
-        federation,
-        SETTINGS.privacy,
-        TARGET.model,
-        TARGET.members,
-        state=state,
-        view="aggregate" if kind is Aggregate else "client",
-        count=1,
-        seed=1,
-        grants=frozenset(),
-    )
-    return seen[0].observation
+def on_table(name: str) -> bool:
+    """Is the attack for tables alone?"""
+    modalities = attack_class(name).needs.modalities
+    return modalities is not None and modalities == {Modality.TABULAR}
 
 
-def needed_knowledge(attack: type[Attack]) -> Knowledge:
+def target_of(name: str) -> Target:
+    return table_target() if on_table(name) else TARGET
+
+
+def needed_knowledge(name: str) -> Knowledge:
     """Only what the attack's needs open: an attack that asks for more must declare it."""
+    attack, target = attack_class(name), target_of(name)
     population = Grant.POPULATION_DATA in attack.needs.grants
     queries = population and Queries in attack.observes
     outputs = losses = None
     if queries:
-        model = FunctionalModel(TARGET.model)
+        model = FunctionalModel(target.model)
         with torch.no_grad():
-            outputs = model.outputs(model.initial_state(1), TARGET.population.inputs)
-        losses = TARGET.model.loss(outputs, TARGET.population.labels)
+            outputs = model.outputs(model.initial_state(1), target.population.inputs)
+        losses = target.model.loss(outputs, target.population.labels)
     return Knowledge(
-        model=TARGET.model,
-        population=TARGET.population if population else None,
+        model=target.model,
+        population=target.population if population else None,
         population_outputs=outputs,
         population_losses=losses,
         references=references() if Grant.TRAINING_RECIPE in attack.needs.grants else None,
-        candidates=TARGET.members[:4] if issubclass(attack, ReadsPrior) else None,
+        candidates=target.members[:4] if issubclass(attack, ReadsPrior) else None,
     )
 
 
@@ -108,14 +99,14 @@ def references() -> ReferenceModels:
 
 def observed_kind(name: str) -> type:
     """A kind of observation that the attack reads; skips an attack that does not apply to the digits target."""
-    attack = attack_class(name)
+    attack, shape = attack_class(name), target_of(name).model.shape
     granted = attack.needs.grants | attack.needs.one_of
-    reasons = attack.needs.unmet(scenario="all", granted=granted, shape=TARGET.model.shape)
-    reasons += made(name).unmet(TARGET.model.shape)
-    kinds = [kind for kind in (ClientUpdate, Aggregate, Queries, Weights) if kind in attack.observes]
+    reasons = attack.needs.unmet(scenario="all", granted=granted, shape=shape)
+    reasons += made(name).unmet(shape)
+    kinds = [kind for kind in KINDS if kind in attack.observes]
     if not kinds:
         reasons.append("its observation is made in the tests of its own folder")
-    if Grant.ALTERS_MODEL in granted:
+    if issubclass(attack, AltersModel):
         reasons.append("the altered model is played in the tests of its own folder")
     if reasons:
         pytest.skip("; ".join(reasons))
@@ -124,7 +115,7 @@ def observed_kind(name: str) -> type:
 
 def run(name: str, context: RunContext | None = None) -> AttackOutput:
     kind, attack = observed_kind(name), made(name)
-    return attack.run(observation(kind), needed_knowledge(attack_class(name)), context or RunContext(seed=5))
+    return attack.run(observation(kind, table=on_table(name)), needed_knowledge(name), context or RunContext(seed=5))
 
 
 def tensors(output: AttackOutput) -> list[torch.Tensor]:
@@ -133,12 +124,23 @@ def tensors(output: AttackOutput) -> list[torch.Tensor]:
             return [output.scores]
         case RecoveredLabels():
             return [output.counts]
+        case InferredShare():
+            return [torch.tensor([output.share, output.guess])]
+        case Attributions():
+            return [output.scores]
         case Reconstruction():
             return [part for part in (output.inputs, output.labels, output.confidence) if part is not None]
 
 
 def test_attacks_are_registered() -> None:
-    assert len(NAMES) >= 6
+    assert len(NAMES) >= 25
+
+
+def test_every_built_in_membership_attack_is_run_here() -> None:
+    """None of them is skipped for want of an observation."""
+    built_in = [name for name in NAMES if name.startswith(("membership/", "inference/"))]
+    built_in = [name for name in built_in if attack_class(name).__module__.startswith("auditor.")]
+    assert len([name for name in built_in if observed_kind(name)]) == len(built_in) >= 17
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -171,12 +173,12 @@ class TestEveryAttack:
         assert any(reason.startswith("needs ") for reason in reasons)
 
     def test_states_its_cost(self, name: str) -> None:
-        cost = made(name).cost(TARGET.model.shape)
+        cost = made(name).cost(target_of(name).model.shape)
         assert isinstance(cost, Cost)
         assert cost.gradient_evaluations + cost.queries > 0
 
     def test_returns_what_can_be_measured(self, name: str) -> None:
-        check_output(run(name), candidates=120, input_shape=TARGET.model.shape.input_shape)
+        check_output(run(name), candidates=120, input_shape=target_of(name).model.shape.input_shape)
 
     def test_follows_its_seed_and_leaves_global_randomness_alone(self, name: str) -> None:
         torch.manual_seed(1)
@@ -190,21 +192,21 @@ class TestEveryAttack:
     def test_does_not_change_what_it_is_given(self, name: str) -> None:
         attack = made(name)
         kind = observed_kind(name)
-        seen = observation(kind)
-        known = needed_knowledge(attack_class(name))
-        held = [*_held(seen), TARGET.population.inputs, TARGET.population.labels]
-        copies = [tensor.clone() for tensor in held]
+        seen = observation(kind, table=on_table(name))
+        known = needed_knowledge(name)
+        given = [*held(seen), TARGET.population.inputs, TARGET.population.labels]
+        copies = [tensor.clone() for tensor in given]
         attack.run(seen, known, RunContext(seed=5))
-        assert all(tensor.equal(copy) for tensor, copy in zip(held, copies, strict=True))
+        assert all(tensor.equal(copy) for tensor, copy in zip(given, copies, strict=True))
 
     def test_stops_at_its_deadline(self, name: str) -> None:
         attack = attack_class(name)
         context = RunContext(seed=5, deadline=time.monotonic())
         kind = observed_kind(name)
         start = time.monotonic()
-        output = attack(attack.Params()).run(observation(kind), needed_knowledge(attack), context)
+        output = attack(attack.Params()).run(observation(kind, table=on_table(name)), needed_knowledge(name), context)
         assert time.monotonic() - start < 30
-        check_output(output, candidates=120, input_shape=TARGET.model.shape.input_shape)
+        check_output(output, candidates=120, input_shape=target_of(name).model.shape.input_shape)
 
     def test_does_not_apply_to_a_shape_without_traits_or_says_why_it_runs(self, name: str) -> None:
         attack = attack_class(name)
@@ -213,14 +215,3 @@ class TestEveryAttack:
         reasons = attack.needs.unmet(scenario="s", granted=granted, shape=bare)
         assert set(reasons) >= set(attack.needs.traits.values())
         assert not any(reason.startswith("needs ") and "does not grant" in reason for reason in reasons)
-
-
-def _held(seen: Observation) -> list[torch.Tensor]:
-    match seen:
-        case ClientUpdate() | Aggregate():
-            return [*seen.before.values(), *seen.update.values()]
-        case Weights():
-            return list(seen.state.values())
-        case Queries():
-            return [seen.outputs, seen.losses, seen.labels]
-    return []

@@ -50,8 +50,8 @@ class ModelStealing:
         """How the copy is learned."""
 
         steps: Annotated[int, Field(ge=1)] = Field(600, description="Adam steps of the copy, and of its baseline.")
-        batch_size: Annotated[int, Field(ge=1)] = 64
-        learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+        batch_size: Annotated[int, Field(ge=1)] = Field(64, description="Records of one step.")
+        learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="Of Adam; larger ones overshoot.")
 
     def __init__(self, params: AttackParams) -> None:
         assert isinstance(params, self.Params)
