@@ -43,7 +43,7 @@ def _pictures(options: Options, kept: Kept) -> None:
         return
     task = {"kind": "rlenet32", "path": str(path), "iterations": 50 if options.quick else 1000, "grid": _GRID}
     ways: list[Way] = [
-        ("auditor", "4 weights x 2 starts", 8, _own, {"restarts": 2}),
+        ("auditor", "4 weights x 4 starts", 16, _own, {"restarts": 4}),
     ]
     missing = why_missing(options.peer_env, create=options.create)
     if missing:
@@ -77,7 +77,7 @@ def _linear(options: Options, kept: Kept) -> None:
     path = options.shared / "data" / "images" / "photos32.npz"
     if not path.exists():
         return
-    task = {"kind": "mlp", "path": str(path), "iterations": 10 if options.quick else 60, "grid": _GRID, "restarts": 2}
+    task = {"kind": "mlp", "path": str(path), "iterations": 10 if options.quick else 40, "grid": _GRID, "restarts": 2}
     ways: list[Way] = [
         ("auditor", "4 weights x 2 starts", 8, _own, {}),
         ("plain loop", "the same, serial", 8, _loop, {}),
