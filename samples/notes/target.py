@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, arange, nn
 
-WIDTH, HEADS, TOKENS = 48, 4, 16
+WIDTH, HEADS, TOKENS = 32, 4, 12
 
 
 class Block(nn.Module):
@@ -31,7 +31,7 @@ class Block(nn.Module):
 
 
 class NoteReader(nn.Module):
-    """Token ids ``(n, 16)`` to logits ``(n, classes)``: two blocks, the mean over the tokens, and a linear layer."""
+    """Token ids ``(n, 12)`` to logits ``(n, classes)``: two blocks, the mean over the tokens, and a linear layer."""
 
     def __init__(self, vocabulary: int, classes: int) -> None:
         super().__init__()

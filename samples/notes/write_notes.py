@@ -11,7 +11,7 @@ import math
 import random
 from pathlib import Path
 
-NOTES = 1_700
+NOTES = 1_400
 SEED = 20
 
 COMPLAINTS = {
