@@ -1,0 +1,80 @@
+"""Audits of epsilon judged: a proven bound above the account contradicts it, a heuristic never does, power is said."""
+
+from typing import Any
+
+import pytest
+
+from auditor.core.findings import FindingStatus
+from auditor.core.privacy import AccountingReport, EpsilonAudit, EpsilonLowerBound
+from auditor.policy.canaries import audit_claims, audit_findings
+from auditor.policy.cap import why_unverified
+from auditor.policy.judge import judged
+from tests.results_builder import epsilon, results
+
+
+def bound(value: float, *, ceiling: float = 6.0, proven: bool = True) -> EpsilonLowerBound:
+    return EpsilonLowerBound(method="m", epsilon=value, delta=1e-5, level=0.975, ceiling=ceiling, proven=proven)
+
+
+def audit(*bounds: EpsilonLowerBound, **other: Any) -> EpsilonAudit:
+    fields: dict[str, Any] = {
+        "name": "mechanism",
+        "title": "The mechanism",
+        "status": "measured",
+        "canaries": 10_000,
+        "guesses": 1000,
+        "correct": 700,
+        "accounted": 2.0,
+        "p_value": 1.0,
+    }
+    return EpsilonAudit(bounds=bounds, **{**fields, **other})
+
+
+def of(one: EpsilonAudit) -> Any:
+    return results(accounting=AccountingReport(epsilon=epsilon(1.9, 1.95, 2.0), audits=(one,)))
+
+
+@pytest.mark.parametrize(
+    ("one", "status", "supports"),
+    [
+        (audit(bound(1.5)), FindingStatus.WITHIN, True),
+        (audit(bound(2.1)), FindingStatus.EXCEEDS, False),
+        (audit(bound(0.5), p_value=0.02), FindingStatus.EXCEEDS, False),
+        (audit(bound(0.5), p_value=0.03), FindingStatus.WITHIN, True),
+        (audit(bound(1.5), bound(5.0, proven=False)), FindingStatus.WITHIN, True),
+        (audit(bound(0.5, ceiling=1.9)), FindingStatus.INCONCLUSIVE, None),
+        (audit(bound(0.5), accounted=None, p_value=None), FindingStatus.NOT_APPLICABLE, None),
+    ],
+    ids=["below", "above", "unlikely", "likely enough", "heuristic above", "no power", "no account"],
+)
+def test_status_and_claim(one: EpsilonAudit, status: FindingStatus, supports: bool | None) -> None:
+    (finding,), (claim,) = audit_findings(of(one)), audit_claims(of(one))
+    assert finding.status == status
+    assert claim.supports is supports
+    assert claim.evidence == (finding.id,)
+    assert claim.evidence_kind == "dp_empirical_lower_bound"
+    assert "could have shown at most" in finding.sentence
+    assert ("disagree" in finding.sentence) is (status == FindingStatus.EXCEEDS)
+
+
+@pytest.mark.parametrize("status", ["failed", "not_run", "not_applicable"])
+def test_what_was_not_measured_says_why_and_claims_nothing(status: str) -> None:
+    one = of(audit(status=status, reason="the step raised an error"))
+    (finding,) = audit_findings(one)
+    assert finding.status == status
+    assert "because the step raised an error" in finding.sentence
+    assert audit_claims(one) == ()
+
+
+def test_a_disagreement_unsettles_all_that_rests_on_the_account() -> None:
+    wrong = judged(of(audit(bound(3.0))))
+    ids = [finding.id for finding in wrong.findings]
+    assert "accounting:disagreement:mechanism" in ids
+    assert why_unverified(wrong, wrong.findings) == "this run found more than the declared privacy allows"
+    right = judged(of(audit(bound(1.0))))
+    assert not any("disagreement" in finding.id for finding in right.findings)
+
+
+def test_a_lower_bound_is_never_rounded_up() -> None:
+    (finding,) = audit_findings(of(audit(bound(1.9999))))
+    assert "at least 1.9 " in finding.sentence
