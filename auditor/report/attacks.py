@@ -13,6 +13,7 @@ from auditor.report.formatting import number, percent
 from auditor.report.strings import Strings
 
 BESIDE = ("blind_", "control_")
+CONTROL = "control_"
 PRECISION = "precision"
 _NUMBER = re.compile(r"\d[\d.,e+-]*")
 """Notes that differ in numbers alone are shown once."""
@@ -36,8 +37,8 @@ class AttackBlock:
         outcome: The first of its outcomes.
         states: In words; where there are several, the table has a column for them.
         rows: What may be claimed, measure by measure.
-        refused: Reasons with the measures that they refuse.
-        beside: Baselines and negative controls, a line each.
+        refused: Measures that may not be claimed, with the reasons.
+        beside: Baselines without the model, a line each; negative controls stand in the table of tests.
         counted, floors: Kinds of trials, and ways in which figures without attack were made, with their measures.
         precise: How often an accusation is right, for each share of members among the candidates.
         about: Effort, parameters and notes; values that differ between the states stand in their order.
@@ -46,7 +47,7 @@ class AttackBlock:
     outcome: Outcome
     states: tuple[str, ...]
     rows: tuple[MeasureRow, ...]
-    refused: tuple[tuple[str, tuple[str, ...]], ...]
+    refused: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
     beside: tuple[str, ...]
     counted: tuple[str, ...]
     floors: tuple[str, ...]
@@ -60,19 +61,28 @@ def attack_blocks(results: Results, scenario: str, words: Strings) -> list[Attac
     for outcome in results.outcomes:
         if outcome.scenario == scenario and outcome.status == OutcomeStatus.MEASURED:
             groups.setdefault((outcome.attack, outcome.control), []).append(outcome)
-    blocks = [_block(results, group, words) for group in groups.values()]
+    return [_block(results, group, words) for group in groups.values()]
+
+
+def brief(blocks: Sequence[AttackBlock], words: Strings) -> list[AttackBlock]:
+    """The same blocks, each without what an earlier one says word for word."""
     return [_shortened(block, blocks[:k], words) for k, block in enumerate(blocks)]
 
 
 def _shortened(block: AttackBlock, before: Sequence[AttackBlock], words: Strings) -> AttackBlock:
     """The block without what an earlier attack of the same adversary says word for word."""
+    if block.outcome.control:
+        return replace(block, counted=(), floors=(), beside=())
     told = {line for other in before for line in other.beside}
     own = tuple(line for line in block.beside if line not in told)
+    refused = () if any(other.refused == block.refused for other in before) else block.refused
     same = next((other for other in before if (other.counted, other.floors) == (block.counted, block.floors)), None)
     as_there = (words.plain("results.as_there", attack=attack_title(same.outcome)),) if same else ()
-    rest = (words.plain("results.beside_above"),) if len(own) < len(block.beside) else ()
+    fewer = len(own) < len(block.beside) or len(refused) < len(block.refused)
+    rest = (words.plain("results.beside_above"),) if fewer else ()
     return replace(
         block,
+        refused=refused,
         beside=(*own, *rest),
         counted=() if same else block.counted,
         floors=as_there or block.floors,
@@ -108,7 +118,7 @@ def _block(results: Results, group: Sequence[Outcome], words: Strings) -> Attack
         states=tuple(dict.fromkeys(state for state in states if state != "–")),
         rows=shown,
         refused=_refused(group, words),
-        beside=_beside(beside, words),
+        beside=_beside([row for row in beside if not row.measurement.metric.startswith(CONTROL)], words),
         counted=_by_text(((row, row.measurement.n_of) for row in shown), words),
         floors=_by_text(((row, row.measurement.floor_is) for row in rows), words),
         precise=_precise(precise, words),
@@ -126,11 +136,14 @@ def _short(m: Measurement, words: Strings) -> str:
     return words.plain(f"metrics.{metric_key(m.metric, words)}.short", metric=m.metric.replace("_", " "))
 
 
-def _refused(group: Sequence[Outcome], words: Strings) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _refused(group: Sequence[Outcome], words: Strings) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
     reasons: dict[str, list[str]] = {}
     for m in (m for outcome in group for m in outcome.measurements if m.value is None):
         reasons.setdefault(m.refused, []).append(_short(m, words))
-    return tuple((reason, tuple(dict.fromkeys(names))) for reason, names in reasons.items())
+    shared: dict[tuple[str, ...], list[str]] = {}
+    for reason, names in reasons.items():
+        shared.setdefault(tuple(dict.fromkeys(names)), []).append(reason.rstrip("."))
+    return tuple((names, tuple(refusals)) for names, refusals in shared.items())
 
 
 def _beside(rows: Sequence[MeasureRow], words: Strings) -> tuple[str, ...]:

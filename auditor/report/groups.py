@@ -55,11 +55,19 @@ def finding_rows(results: Results, words: Strings) -> list[FindingRow]:
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in _of_setting(by_weight(results.findings), outcomes):
         groups.setdefault(_subject(finding, outcomes), []).append(finding)
-    merged: dict[FindingRow, list[str]] = {}
+    merged: dict[tuple[FindingStatus, str], list[tuple[str, tuple[str, ...]]]] = {}
     for group in groups.values():
-        title, row = _row(sorted(group, key=results.findings.index), outcomes, words)
-        merged.setdefault(row, []).extend(title)
-    return [FindingRow(row.status, tuple(dict.fromkeys(titles)), row.lines, row.why) for row, titles in merged.items()]
+        titles, row = _row(sorted(group, key=results.findings.index), outcomes, words)
+        merged.setdefault((row.status, row.why), []).append(("; ".join(titles), row.lines))
+    return [_merged(status, why, parts) for (status, why), parts in merged.items()]
+
+
+def _merged(status: FindingStatus, why: str, parts: Sequence[tuple[str, tuple[str, ...]]]) -> FindingRow:
+    """One row for all attacks with one conclusion; where their figures differ, each line names its attack."""
+    titles = tuple(dict.fromkeys(title for title, _ in parts if title))
+    if len({lines for _, lines in parts}) == 1:
+        return FindingRow(status, titles, parts[0][1], why)
+    return FindingRow(status, titles, tuple(f"{title} – {line}" for title, lines in parts for line in lines), why)
 
 
 def _of_setting(findings: Iterable[Finding], outcomes: dict[str, Outcome]) -> Iterator[Finding]:

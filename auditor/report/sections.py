@@ -288,7 +288,27 @@ def measures_to_take(results: Results, words: Strings) -> Measures:
             group.setdefault(finding.advice, []).append(_named(finding))
     for lint in results.accounting.lints:
         against.setdefault(lint.remedy, []).append(lint.title)
-    return Measures((*(_change(pairs, words) for pairs in changes.values()), *_listed(against)), _listed(to_settle))
+    return Measures(
+        (*(_change(pairs, words) for pairs in changes.values()), *_listed(against)), _listed(_largest(to_settle))
+    )
+
+
+def _largest(groups: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Steps that differ in numbers alone, as one step with the largest: it settles the others too."""
+    alike: dict[str, list[str]] = {}
+    for advice in groups:
+        alike.setdefault(_NUMBERS.sub("#", advice), []).append(advice)
+    return {max(some, key=_size): [why for advice in some for why in groups[advice]] for some in alike.values()}
+
+
+_NUMBERS = re.compile(r"\d[\d,.]*( %| times)?")
+
+
+def _size(advice: str) -> tuple[bool, float]:
+    """``About 3 times as many`` is more than ``About 40 % more``."""
+    found = _NUMBERS.search(advice)
+    number_of = float(found[0].split()[0].replace(",", "").rstrip(".")) if found else 0.0
+    return "times" in (found[0] if found else ""), number_of
 
 
 def _change(pairs: Sequence[tuple[Finding, Measure]], words: Strings) -> MeasureToTake:

@@ -54,12 +54,19 @@ def test_every_measurement_stands_in_its_attack(name: str, evidence_of: Callable
         outcomes = [o for o in results.outcomes if o.scenario == scenario and o.status == OutcomeStatus.MEASURED]
         claimed = [m for o in outcomes for m in o.measurements if m.value is not None]
         aside = [m for m in claimed if value_with_interval(m) in " ".join(line for b in blocks for line in b.precise)]
-        assert sum(len(b.rows) + len(b.beside) for b in blocks) >= len(claimed) - len(aside)
-        assert {m.key for m in claimed} <= {row.measurement.key for b in blocks for row in b.rows} | {
+        assert sum(len(b.rows) + len(b.beside) for b in blocks) >= len(claimed) - len(aside) - sum(
+            m.metric.startswith(attacks.CONTROL) for m in claimed
+        )
+        carried = {m.key for m in claimed if m.metric.startswith(attacks.CONTROL)}
+        tests = " ".join(line for check in groups.check_rows(results, strings()) for line in check.lines)
+        assert all(value_with_interval(m) in tests for m in claimed if m.metric.startswith(attacks.CONTROL))
+        assert {m.key for m in claimed} - carried <= {row.measurement.key for b in blocks for row in b.rows} | {
             m.key for m in claimed if m.metric.startswith(attacks.BESIDE) or m in aside
         }
         refused = {m.refused for o in outcomes for m in o.measurements if m.value is None}
-        assert {reason for b in blocks for reason, _ in b.refused} == refused
+        assert {reason for b in blocks for _, reasons in b.refused for reason in reasons} == {
+            x.rstrip(".") for x in refused
+        }
         told = " ".join(part for b in blocks for part in b.about)
         kinds = {re.sub(r"\d[\d.,e+-]*", "#", note) for o in outcomes for note in o.notes}
         assert all(kind in re.sub(r"\d[\d.,e+-]*", "#", told) for kind in kinds)

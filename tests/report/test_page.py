@@ -86,7 +86,7 @@ def test_undetermined_and_unbounded_are_said_in_words(page_of: Callable[[str], s
 
 def test_a_missing_roc_point_is_refused_with_its_reason(page_of: Callable[[str], str]) -> None:
     text = " ".join("".join(read(page_of("private")).text).split())
-    assert "Not claimed: needs at least 10000 non-members; the audit had 2500." in text
+    assert "not claimed: needs at least 10000 non-members; the audit had 2500." in text
 
 
 def test_figures_have_alternative_text_and_a_table(page_of: Callable[[str], str]) -> None:

@@ -82,11 +82,10 @@ def _places(marks: Sequence[RiskMark]) -> Mapping[tuple[float, float], str]:
     groups: dict[tuple[float, float], list[str]] = {}
     for mark in marks:
         x = 2.5 if mark.likelihood is None else float(mark.likelihood)
-        prefix = "≥ " if mark.at_least and mark.likelihood is not None else ""
-        suffix = " ?" if mark.likelihood is None else ""
-        groups.setdefault((x, float(mark.severity)), []).append(f"{prefix}{mark.letter}{suffix}")
+        suffix = "?" if mark.likelihood is None else "+" if mark.at_least else ""
+        groups.setdefault((x, float(mark.severity)), []).append(f"{mark.letter}{suffix}")
     return {place: _wrapped(letters) for place, letters in groups.items()}
 
 
 def _wrapped(letters: Sequence[str]) -> str:
-    return "\n".join("  ".join(letters[start : start + 3]) for start in range(0, len(letters), 3))
+    return "\n".join(", ".join(letters[start : start + 3]) for start in range(0, len(letters), 3))
