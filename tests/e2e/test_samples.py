@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from auditor.report.leakcheck import leaks, read_fingerprints
 from tests.report.page_text import read
 from tests.report.test_numbers import found_in, tokens
 
-SAMPLES = ("digits", "tumour")
+SAMPLES = ("digits", "tumour", "notes")
+REBUILDS = {"digits": "gradient-matching", "tumour": "gradient-matching", "notes": "dager"}
+"""The attack that rebuilds records of the sample's kind."""
 
 
 @pytest.fixture(scope="module", params=SAMPLES)
@@ -39,16 +42,20 @@ def test_a_sample_is_complete_and_every_attack_has_an_end(run: Path) -> None:
     results = _results(run)
     assert results.run.complete
     assert {o.status for o in results.outcomes} <= {"measured", "not_applicable"}
-    assert {"inversion/gradient-matching", "inversion/labels", "membership/lira", "membership/rmia"} <= {
-        o.attack for o in results.outcomes if o.status == "measured"
-    }
+    assert {"inversion/labels", "membership/lira", "membership/rmia"} <= _measured(results)
+    assert "inversion/text-matching" in _measured(results) or results.target.shape.modality != "text"
+
+
+def _measured(results: Results) -> set[str]:
+    return {o.attack for o in results.outcomes if o.status == "measured"}
 
 
 def test_the_attack_on_records_works_where_everything_is_laid_open(run: Path) -> None:
+    rebuilding = f"inversion/{REBUILDS[run.parent.name.rstrip('0123456789')]}"
     shares = [
         m.value
         for o in _results(run).outcomes
-        if o.control == "positive" and o.attack == "inversion/gradient-matching"
+        if o.control == "positive" and o.attack == rebuilding
         for m in o.measurements
         if m.metric == "recovered_share"
     ]
@@ -81,6 +88,32 @@ def test_the_pdf_is_an_archive_with_the_results_inside(run: Path) -> None:
     (content,) = attached.values()
     assert json.loads(content) == json.loads((run / "results.json").read_text())
     assert re.search(r"pdfaid:part\W+3", metadata)
+
+
+def test_notes_are_what_their_generator_writes(repository: Path, tmp_path: Path) -> None:
+    folder = repository / "samples" / "notes"
+    shutil.copy(folder / "write_notes.py", tmp_path)
+    subprocess.run([sys.executable, str(tmp_path / "write_notes.py")], check=True)
+    assert (tmp_path / "notes.jsonl").read_bytes() == (folder / "notes.jsonl").read_bytes()
+
+
+def test_notes_are_read_word_for_word_and_membership_shows(run: Path) -> None:
+    results = _results(run)
+    if results.target.shape.modality != "text":
+        return
+    read = {
+        o.state: m.value
+        for o in results.outcomes
+        if o.attack == "inversion/dager" and o.scenario == "honest-server"
+        for m in o.measurements
+        if m.metric == "exact_text_share"
+    }
+    assert set(read) == {"initial", "trained"}
+    assert min(value or 0.0 for value in read.values()) >= 0.95
+    telling = [
+        m for o in results.outcomes if o.scenario == "released-model" for m in o.measurements if m.metric == "auc"
+    ]
+    assert max(m.interval.low for m in telling if m.interval) > 0.55
 
 
 def test_the_tumour_claim_is_contradicted(run: Path) -> None:
