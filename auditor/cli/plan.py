@@ -21,12 +21,15 @@ class Format(StrEnum):
 def plan(
     audit: Path = typer.Argument(..., help="The audit file, e.g. audit.yaml."),
     format_: Format = typer.Option(Format.TEXT, "--format", help="text, json or markdown."),
+    save: Path | None = typer.Option(None, "--save", help="Also write it to a file; `auditor run --plan` keeps to it."),
 ) -> None:
     """Print every attack as run, not applicable or not run, each with its reason and estimated time."""
     from auditor.config.load import load_audit
     from auditor.engine.run import plan_audit
 
     made = plan_audit(load_audit(audit))
+    if save is not None:
+        _save(made, save)
     match format_:
         case Format.JSON:
             import json
@@ -36,6 +39,18 @@ def plan(
             typer.echo("\n".join(_markdown(made)))
         case Format.TEXT:
             typer.echo("\n".join(_text(made)))
+
+
+def _save(made: "Plan", path: Path) -> None:
+    """Fix adversaries, parameters and limits, with the time, before anything is attacked."""
+    import json
+    from datetime import UTC, datetime
+
+    from auditor.store.atomic import make_folder, write_atomic
+
+    value = {"planned": datetime.now(UTC).isoformat(timespec="seconds"), **made.to_json()}
+    make_folder(path.parent)
+    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _text(made: "Plan") -> list[str]:
@@ -78,6 +93,10 @@ def _totals(made: "Plan") -> list[str]:
         lines += [
             f"{models} reference models, about {duration(models * made.reference_seconds)}, shared by all attacks."
         ]
+    for audit in made.audits:
+        size = f"{audit.canaries:,} canaries, about {duration(audit.seconds)}"
+        what = size if audit.runs else f"none, because {audit.reason.rstrip('.')}"
+        lines += [f"Audit of epsilon ({audit.name}): {what}."]
     return [*lines, f"Protocol {made.protocol_sha256[:12]}: adversaries, parameters and limits as fixed now."]
 
 

@@ -70,10 +70,18 @@ class PlannedAudit:
     seconds: float = 0.0
     code_sha256: str = ""
 
+    @property
+    def runs(self) -> bool:
+        return self.status == RUN
+
+    @property
+    def canaries(self) -> int:
+        """In all games."""
+        return self.games * self.setup.canaries if self.setup else 0
+
     def to_json(self) -> dict[str, Any]:
         """For ``plan.json``."""
-        canaries = self.games * self.setup.canaries if self.setup else 0
-        facts = {"name": self.name, "status": self.status, "reason": self.reason, "canaries": canaries}
+        facts = {"name": self.name, "status": self.status, "reason": self.reason, "canaries": self.canaries}
         return {**facts, "games": self.games, "seconds": round(self.seconds, 1)}
 
 
