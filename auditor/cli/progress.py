@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from auditor.engine.left import TimeLeft
     from auditor.engine.progress import Progress
 
 _EVERY = 10.0
@@ -35,20 +36,24 @@ class Lines:
     def __init__(self) -> None:
         self._name = ""
         self._units = self._done = 0
-        self._start = self._told = 0.0
+        self._told = 0.0
+        self._left: TimeLeft | None = None
 
     def stage(self, name: str, *, units: int, seconds: float) -> None:
         self._name, self._units, self._done = name, units, 0
-        self._start = self._told = time.monotonic()
+        from auditor.engine.left import TimeLeft
+
+        self._told = time.monotonic()
+        self._left = TimeLeft(units=units, expected=seconds, now=self._told)
         expected = f", about {seconds:.0f} s" if seconds >= 1 else ""
         typer.echo(f"{name}: {units} to do{expected}", err=True)
 
     def unit(self, name: str, *, failed: bool) -> None:
         self._done += 1
         now = time.monotonic()
+        left = self._left.unit_ended(now) if self._left is not None else 0.0
         if now - self._told >= _EVERY:
             self._told = now
-            left = (now - self._start) / self._done * (self._units - self._done)
             typer.echo(f"{self._name}: {self._done} of {self._units}, about {left:.0f} s left", err=True)
 
     def say(self, sentence: str) -> None:

@@ -110,4 +110,5 @@ def _summary(done: "AuditRun") -> list[str]:
         lines.append(f"{done.reused} units of work were already finished; {done.done_now} were done now.")
     if not results.run.complete:
         lines.append("Incomplete: some attacks failed or did not fit into the budget. Run again with the same --out.")
+        lines += done.left
     return lines

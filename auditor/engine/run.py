@@ -15,6 +15,8 @@ from auditor.engine.audits import Games, games_of
 from auditor.engine.environment import described_environment, numeric_environment, resolve_device
 from auditor.engine.footprint import keep_fingerprints
 from auditor.engine.game import membership_game
+from auditor.engine.kept import require_same_audit
+from auditor.engine.left import told
 from auditor.engine.measure import Measurer
 from auditor.engine.packing import unpack
 from auditor.engine.paths import Paths, measure_paths
@@ -43,12 +45,14 @@ class AuditRun:
         results: What ``results.json`` holds.
         files: ``results.json`` and the rendered reports.
         done_now, reused: Units of work of this invocation, and of earlier ones.
+        left: What is not done and how long it takes, in sentences.
     """
 
     results: Results
     files: tuple[Path, ...]
     done_now: int
     reused: int
+    left: tuple[str, ...] = ()
 
 
 def plan_audit(document: AuditDocument) -> Plan:
@@ -108,7 +112,8 @@ def run_audit(
             keep_decisions(out, decisions)
         if render_report:
             files += render(out, document.settings.report.formats)
-        return AuditRun(results, tuple(files), session.done_now, session.reused)
+        left = told(session.left, failed=len(session.failed), minutes=document.settings.budget.minutes)
+        return AuditRun(results, tuple(files), session.done_now, session.reused, tuple(left))
 
 
 def _decisions(document: AuditDocument) -> Decisions | None:
@@ -200,6 +205,7 @@ class _Run:
         lock = self._directory.read_lock()
         if lock is not None:
             path = self._directory.path / "audit.lock.yaml"
+            require_same_audit(lock, self._document, target, path=path)
             require_unchanged(planned=lock["protocol_sha256"], found=plan.protocol_sha256, plan=str(path))
         started = lock["started"] if lock else datetime.now(UTC).isoformat(timespec="seconds")
         digest8 = settings_digest(self._document)[:8]

@@ -1,10 +1,11 @@
 """Does the units of a run: reads what is finished, does the rest within the budget, keeps every result at once."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.engine.executors import Executor
+from auditor.engine.left import Left
 from auditor.engine.plan import Plan
 from auditor.engine.progress import Progress
 from auditor.engine.units import Task, Unit, UnitResult
@@ -57,6 +58,7 @@ class Session:
         failed: Key of a unit to why it has no output.
         refused: Keys of units that the budget did not allow.
         done_now, reused: How many units this run did, and how many it found finished.
+        left: What the budget did not allow or cut short, by stage.
     """
 
     def __init__(self, directory: RunDirectory, executor: Executor, *, clock: Clock, progress: Progress) -> None:
@@ -68,6 +70,7 @@ class Session:
         self.failed: dict[str, str] = {}
         self.refused: set[str] = set()
         self.done_now = self.reused = 0
+        self.left: list[Left] = []
         self._siblings: dict[str, list[str]] = {}
 
     def cpu_seconds(self, work: Work) -> float:
@@ -161,6 +164,20 @@ class Session:
         for result in self._executor.map(self._tasks(units.values(), stage.allow)):
             self._keep(units[result.key], result)
             self._progress.unit(units[result.key].name, failed=result.failed)
+        self._note_left(stage, units)
+
+    def _note_left(self, stage: Stage, units: Mapping[str, Unit]) -> None:
+        """Units that are not done, or cut; each takes what its like took here, or what was estimated."""
+        entries = {key: self.finished[key] for key in units if key in self.finished}
+        cut = {key for key, entry in entries.items() if entry.status is UnitStatus.CUT}
+        open_units = [
+            unit for key, unit in units.items() if key not in self.failed and (key not in entries or key in cut)
+        ]
+        whole = [entry.seconds for key, entry in entries.items() if key not in cut]
+        usual = sum(whole) / len(whole) if whole else stage.seconds / len(units)
+        seconds = sum(self._mean_seconds(unit) or usual for unit in open_units)
+        if open_units:
+            self.left.append(Left(stage.name, len(open_units), seconds / self._executor.workers))
 
     def _tasks(self, units: Iterable[Unit], allow: Allow) -> Iterator[Task]:
         """Tasks that can and may start now; asked for when a worker is free."""
