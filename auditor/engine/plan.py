@@ -1,7 +1,7 @@
 """Every scenario, attack and model state as run, not applicable because, or not run because."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from auditor.attacks.base import Attack, AttackParams, Cost
@@ -31,7 +31,7 @@ from auditor.observations.released import (
     SummedRounds,
     Weights,
 )
-from auditor.policy.protocol import protocol_digest
+from auditor.policy.protocol import protocol, protocol_digest
 from auditor.simulation.grants import EffectiveGrants, effective_grants
 from auditor.targets.sizes import federation_sizes
 from auditor.targets.target import Target
@@ -109,6 +109,7 @@ class Plan:
         variants: The adversaries of the sweeps.
         audits: Of epsilon, with canaries.
         watching_seconds: Estimated, for trainings that are played again to be watched.
+        protocol: What the digest is of.
     """
 
     attacks: tuple[PlannedAttack, ...]
@@ -122,6 +123,7 @@ class Plan:
     variants: tuple[Variant, ...] = ()
     audits: tuple[PlannedAudit, ...] = ()
     watching_seconds: float = 0.0
+    protocol: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def played(self) -> tuple[Scenario, ...]:
@@ -139,6 +141,7 @@ class Plan:
         """The content of ``plan.json``."""
         return {
             "protocol_sha256": self.protocol_sha256,
+            "protocol": dict(self.protocol),
             "estimated_seconds": round(self.seconds, 1),
             "training_seconds": round(self.training_seconds, 2),
             "watching_seconds": round(self.watching_seconds, 2),
@@ -191,6 +194,7 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
         grants=grants,
         parameters=parameters,
         protocol_sha256=protocol_digest(scenarios, used),
+        protocol=protocol(scenarios, used),
         reference_models=max((row.references for row in rows if row.runs), default=0),
         reference_seconds=training,
         training_seconds=training if target.weights is None else 0.0,

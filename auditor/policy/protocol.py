@@ -6,6 +6,7 @@ beforehand. The plan stores the digest; a run whose own digest differs is refuse
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from auditor.core.canonical import digest
 from auditor.core.errors import AuditorError
 from auditor.core.findings import Threshold
+from auditor.core.results import Results
 from auditor.policy import rule
 
 
@@ -38,7 +40,16 @@ def protocol_digest(
     parameters: Mapping[str, Any],
     thresholds: Mapping[str, Sequence[Threshold]] | None = None,
 ) -> str:
-    """SHA-256 of the canonical JSON (RFC 8785) of what is tested and against which limits.
+    """SHA-256 of the canonical JSON (RFC 8785) of :func:`protocol`; arguments and errors are the same."""
+    return digest(protocol(scenarios, parameters, thresholds))
+
+
+def protocol(
+    scenarios: Sequence[Adversary],
+    parameters: Mapping[str, Any],
+    thresholds: Mapping[str, Sequence[Threshold]] | None = None,
+) -> dict[str, Any]:
+    """What is tested and against which limits, as a JSON value.
 
     The order of scenarios, of grants and of parameter names does not matter; titles and descriptions do not
     enter, for they change no result.
@@ -55,14 +66,42 @@ def protocol_digest(
     if len(set(names)) != len(names):
         raise ValueError(f"two scenarios have one name: {sorted(names)}")
     limits = {scenario.name: scenario.thresholds for scenario in scenarios} if thresholds is None else thresholds
-    return digest(
-        {
-            "scenarios": {scenario.name: _adversary(scenario) for scenario in scenarios},
-            "parameters": {attack: _plain(values) for attack, values in parameters.items()},
-            "thresholds": {name: _limits(values) for name, values in limits.items()},
-            "risk_rule": rule.as_json(),
-        }
-    )
+    return {
+        "scenarios": {scenario.name: _adversary(scenario) for scenario in scenarios},
+        "parameters": {attack: _plain(values) for attack, values in parameters.items()},
+        "thresholds": {name: _limits(values) for name, values in limits.items()},
+        "risk_rule": rule.as_json(),
+    }
+
+
+def changed_since_plan(planned: Mapping[str, Any], results: Results) -> list[str]:
+    """What of a run is not as its ``plan.json`` fixed it: the digest, and the limits that findings are judged by."""
+    fixed = planned.get("protocol") or {}
+    found = []
+    if planned.get("protocol_sha256") != results.run.protocol_sha256 or digest(fixed) != results.run.protocol_sha256:
+        found.append("the protocol digest of the results is not the one that was planned")
+    limits = fixed.get("thresholds", {})
+    for scenario in results.scenarios:
+        if limits.get(scenario.name) != _limits(scenario.thresholds):
+            found.append(f"the limits of {scenario.name} are not the planned ones")
+    return found
+
+
+def planned_digest(path: Path) -> str:
+    """The digest in a plan that was saved before the run.
+
+    Raises:
+        AuditorError: where the file is no plan, or its protocol is not what its digest says.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+        planned = str(value["protocol_sha256"])
+        whole = digest(value["protocol"]) == planned
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AuditorError(f"{path} is no plan: {error}", remedy="Write one: auditor plan AUDIT --save FILE.") from None
+    if not whole:
+        raise AuditorError(f"{path} was altered: its digest is not that of its protocol.", remedy="Plan anew.")
+    return planned
 
 
 def require_unchanged(*, planned: str, found: str, plan: str) -> None:

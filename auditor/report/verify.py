@@ -17,6 +17,7 @@ from auditor.controls.status import mapped
 from auditor.core.errors import AuditorError
 from auditor.core.results import Results
 from auditor.policy.judge import judged
+from auditor.policy.protocol import changed_since_plan
 from auditor.policy.re_audit import is_compared, with_comparison
 from auditor.report.check import Check
 from auditor.report.fields import with_fields
@@ -53,6 +54,7 @@ def verify(run_dir: Path, *, full: bool = True, trusted: Sequence[Any] | None = 
     yield Check("results.json and its arrays")
     results = evidence.results
     yield _derived_again(evidence)
+    yield _as_planned(run_dir / "plan.json", results)
     yield _accounted_again(results)
     release = run_dir / "release"
     yield _same("evidence.json", release, lambda: evidence.raw)
@@ -83,6 +85,18 @@ def _derived_again(evidence: Evidence) -> Check:
     now = results.to_json()
     found = (difference for name in DERIVED for difference in differences(now[name], again[name], name))
     return Check(name, tuple(islice(found, SHOWN)))
+
+
+def _as_planned(path: Path, results: Results) -> Check:
+    """Digest and limits against the plan that was written before the attacks."""
+    name = "protocol and limits are those fixed before the run"
+    if not path.is_file():
+        return Check(name, skipped="the folder has no plan.json")
+    try:
+        planned = json.loads(path.read_bytes())
+        return Check(name, differs=tuple(changed_since_plan(planned, results)))
+    except (ValueError, AttributeError, TypeError) as error:
+        return Check(name, differs=(f"plan.json cannot be read: {error}",))
 
 
 def differences(left: Any, right: Any, path: str) -> Iterator[str]:

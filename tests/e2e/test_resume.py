@@ -1,5 +1,6 @@
 """Killed at any instant, an audit goes on where it was and ends as if nothing had happened."""
 
+import json
 import random
 import signal
 import subprocess
@@ -85,6 +86,27 @@ def test_a_changed_protocol_is_refused_in_the_same_folder(uninterrupted: Path, t
     assert done.returncode == 2
     assert "changed after the plan was made" in done.stderr
     assert "--out" in done.stderr
+
+
+def test_a_saved_plan_is_kept_to(uninterrupted: Path, tmp_path: Path) -> None:
+    """Limits fixed before the run hold in a new folder too, and for whoever reads the results."""
+    audit = written(tmp_path, DIGITS, attacks=["membership/loss-threshold"])
+    plan = tmp_path / "plan.json"
+    assert auditor("plan", audit, "--save", plan).returncode == 0
+    value = json.loads(plan.read_text())
+    assert value["planned"]
+    assert any(value["protocol"]["thresholds"].values())
+    assert auditor("run", audit, "--out", tmp_path / "run", "--plan", plan).returncode == 0
+    assert "same     protocol and limits" in auditor("verify", tmp_path / "run", "--quick").stdout
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    results["scenarios"][1]["thresholds"][0]["limit"] = 0.99
+    (tmp_path / "run" / "results.json").write_text(json.dumps(results))
+    assert "are not the planned ones" in auditor("verify", tmp_path / "run", "--quick").stdout
+    refused = auditor("run", uninterrupted / "audit.yaml", "--out", tmp_path / "other", "--plan", plan)
+    assert refused.returncode == 2
+    assert "changed after the plan was made" in refused.stderr
+    plan.write_text(plan.read_text().replace('"limit": 0.', '"limit": 0.1'))
+    assert "was altered" in auditor("run", audit, "--out", tmp_path / "third", "--plan", plan).stderr
 
 
 def test_a_changed_setting_does_the_work_that_follows_from_it_again(uninterrupted: Path, tmp_path: Path) -> None:
