@@ -28,7 +28,7 @@ from auditor.engine.session import Clock, Session
 from auditor.engine.work import Work, make_work
 from auditor.engine.workers import make_executor
 from auditor.policy.decisions import Decisions, load_decisions
-from auditor.policy.protocol import require_unchanged
+from auditor.policy.protocol import planned_digest, require_unchanged
 from auditor.report.load import keep_decisions, keep_earlier, read_earlier
 from auditor.report.render import render
 from auditor.report.signing import refuse_signed
@@ -88,6 +88,7 @@ def run_audit(
     command: str = "",
     render_report: bool = True,
     against: Path | None = None,
+    planned: Path | None = None,
 ) -> AuditRun:
     """Run an audit in ``out``, or go on with the one that is there.
 
@@ -105,7 +106,7 @@ def run_audit(
     with RunDirectory(out).opened() as directory:
         if against is not None:
             keep_earlier(out, against)
-        run = _Run(document, directory, progress or Silent(), command)
+        run = _Run(document, directory, progress or Silent(), command, planned=planned)
         results, session = run.results()
         files = [directory.write_results(results)]
         if decisions is not None:
@@ -129,7 +130,16 @@ def _decisions(document: AuditDocument) -> Decisions | None:
 class _Run:
     """The steps of one run in an open folder."""
 
-    def __init__(self, document: AuditDocument, directory: RunDirectory, progress: Progress, command: str) -> None:
+    def __init__(
+        self,
+        document: AuditDocument,
+        directory: RunDirectory,
+        progress: Progress,
+        command: str,
+        *,
+        planned: Path | None = None,
+    ) -> None:
+        self._planned = planned
         self._document = document
         self._settings = document.settings
         self._directory = directory
@@ -202,6 +212,9 @@ class _Run:
 
     def _locked(self, target: Target, plan: Plan) -> dict[str, Any]:
         """The lock of the folder: kept from its first run, and refused where the protocol has changed since."""
+        if self._planned is not None:
+            digest = planned_digest(self._planned)
+            require_unchanged(planned=digest, found=plan.protocol_sha256, plan=str(self._planned))
         lock = self._directory.read_lock()
         if lock is not None:
             path = self._directory.path / "audit.lock.yaml"
