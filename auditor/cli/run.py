@@ -39,6 +39,7 @@ def run(
     ),
     executor: ExecutorName | None = typer.Option(None, "--executor", help="Overrides compute.executor."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Overrides compute.workers."),
+    plan: Path | None = typer.Option(None, "--plan", help="Refuse to run where the plan saved here does not hold."),
     against: Path | None = typer.Option(None, "--against", help="An earlier run; the report says what changed."),
 ) -> None:
     """Run an audit and write results.json and the report; run again with the same --out to resume."""
@@ -50,7 +51,9 @@ def run(
     folder = out or default_folder(document)
     try:
         with shown_progress() as progress:
-            done = run_audit(document, folder, progress=progress, command=_command(audit, fail_on), against=against)
+            done = run_audit(
+                document, folder, progress=progress, command=_command(audit, fail_on), against=against, planned=plan
+            )
     except KeyboardInterrupt:
         typer.echo(f"auditor: interrupted; what was finished is kept. Go on with: --out {folder}", err=True)
         sys.exit(ExitCode.INTERRUPTED)
