@@ -111,6 +111,7 @@ def _summary(done: "AuditRun") -> list[str]:
     lines = [f"Findings: {words or 'none'}."]
     if done.reused:
         lines.append(f"{done.reused} units of work were already finished; {done.done_now} were done now.")
+    lines.append(f"Peak memory {done.peak_bytes / 2**30:.2f} GiB.")
     if not results.run.complete:
         lines.append("Incomplete: some attacks failed or did not fit into the budget. Run again with the same --out.")
         lines += done.left

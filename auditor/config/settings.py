@@ -304,6 +304,9 @@ class BudgetSettings(Settings):
     """How much the run may use."""
 
     minutes: Positive = 30.0
+    memory: Positive | None = Field(
+        None, description="GiB that all workers of this machine may use together; default: what the machine has."
+    )
     updates: Count | None = Field(
         None,
         description="Updates that each reconstruction attack is tried on; default: more where the attack is cheap.",

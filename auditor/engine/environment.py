@@ -1,5 +1,6 @@
 """Where numbers are computed: device, precision and threads, as recorded and as part of every key."""
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,13 @@ def resolve_device(wanted: str) -> str:
     if wanted == "mps" and not torch.backends.mps.is_available():
         raise AuditorError("compute.device: mps is not on this machine.", remedy="Use 'auto' or 'cpu'.")
     return wanted
+
+
+def default_workers(device: str) -> int:
+    """One for each GPU, or one for each core that this process may use."""
+    if device.startswith("cuda"):
+        return 1 if ":" in device else torch.cuda.device_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def numeric_environment(device: str) -> dict[str, str]:

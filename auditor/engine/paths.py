@@ -17,7 +17,8 @@ from auditor.config.settings import AuditSettings, FederationSettings, Participa
 from auditor.core.errors import AuditorError
 from auditor.core.seeds import derive_seed
 from auditor.engine.environment import computing
-from auditor.learning.choice import Choice, choose_path
+from auditor.engine.memory import GIB, model_bytes, resident_bytes, worker_share
+from auditor.learning.choice import STACK, Choice, choose_path
 from auditor.learning.factored import FactoredGradients, Outer
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.records import Records
@@ -73,6 +74,11 @@ def measure_paths(target: Target, settings: AuditSettings, *, device: str, refer
     if settings.compute.vectorise != "auto":
         how: How = "stacked" if settings.compute.vectorise == "always" else "serial"
         return Paths(how, how, "as set in compute.vectorise", "as set in compute.vectorise")
+    share = worker_share(settings, device=device)
+    stack = model_bytes(target.model.shape, models=min(STACK, BLOCK * settings.federation.clients))
+    if share is not None and share < resident_bytes() + stack:
+        why = f"a stack of models needs {stack / GIB:.2f} GiB more, which budget.memory does not leave"
+        return Paths("serial", "serial", why, why)
     with computing(device):
         models = _reference_path(target, settings, device=device) if references > 1 else Choice("serial", "not needed")
         candidates = _candidate_path(target, device=device)

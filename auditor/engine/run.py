@@ -18,6 +18,7 @@ from auditor.engine.game import membership_game
 from auditor.engine.kept import require_same_audit
 from auditor.engine.left import told
 from auditor.engine.measure import Measurer
+from auditor.engine.memory import peak_bytes, require_memory
 from auditor.engine.packing import unpack
 from auditor.engine.paths import Paths, measure_paths
 from auditor.engine.plan import Plan, make_plan
@@ -46,6 +47,7 @@ class AuditRun:
         files: ``results.json`` and the rendered reports.
         done_now, reused: Units of work of this invocation, and of earlier ones.
         left: What is not done and how long it takes, in sentences.
+        peak_bytes: The most memory that this process or one of its workers held.
     """
 
     results: Results
@@ -53,6 +55,7 @@ class AuditRun:
     done_now: int
     reused: int
     left: tuple[str, ...] = ()
+    peak_bytes: int = 0
 
 
 def plan_audit(document: AuditDocument) -> Plan:
@@ -63,6 +66,7 @@ def plan_audit(document: AuditDocument) -> Plan:
     """
     target = load_target(document)
     device = resolve_device(document.settings.compute.device)
+    require_memory(document.settings, target.model.shape, device=device)
     return make_plan(document, target, speed=measure_speed(target, document.settings.federation, device=device))
 
 
@@ -114,7 +118,7 @@ def run_audit(
         if render_report:
             files += render(out, document.settings.report.formats)
         left = told(session.left, failed=len(session.failed), minutes=document.settings.budget.minutes)
-        return AuditRun(results, tuple(files), session.done_now, session.reused, tuple(left))
+        return AuditRun(results, tuple(files), session.done_now, session.reused, tuple(left), peak_bytes())
 
 
 def _decisions(document: AuditDocument) -> Decisions | None:
@@ -153,6 +157,7 @@ class _Run:
         target = load_target(self._document)
         for warning in target.warnings:
             self._progress.say(f"Note: {warning}")
+        require_memory(self._settings, target.model.shape, device=self._device)
         speed = measure_speed(target, self._settings.federation, device=self._device)
         plan = make_plan(self._document, target, speed=speed)
         lock = self._locked(target, plan)

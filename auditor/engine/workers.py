@@ -1,7 +1,6 @@
 """Which executor an audit asks for, with workers that load the target themselves."""
 
 import functools
-import os
 from pathlib import Path
 
 import torch
@@ -9,6 +8,7 @@ import torch
 from auditor.config.document import AuditDocument
 from auditor.config.settings import AuditSettings
 from auditor.core.errors import AuditorError
+from auditor.engine.environment import default_workers
 from auditor.engine.executors import Executor, Serial
 from auditor.engine.processes import Processes
 from auditor.engine.workshop import Locate, Workshop
@@ -37,13 +37,6 @@ def make_executor(document: AuditDocument, target: Target, *, out: Path, device:
             locate = RunDirectory(out.resolve()).output_path
             shipped = (target, document.settings)
             return RayCluster(open_shipped, shipped, locate=locate, device=device, workers=compute.workers)
-
-
-def default_workers(device: str) -> int:
-    """One for each GPU, or one for each core that this process may use."""
-    if device.startswith("cuda"):
-        return 1 if ":" in device else torch.cuda.device_count()
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_workshop(document: AuditDocument, out: Path, device: str, model_sha256: str, number: int) -> Workshop:

@@ -18,7 +18,7 @@ from auditor.core.seeds import derive_seed
 from auditor.core.shape import ModelState
 from auditor.engine.adversary import Attacked, known_to, run_attack
 from auditor.engine.audits import play_unit
-from auditor.engine.memory import free_memory, is_out_of_memory
+from auditor.engine.memory import free_memory, is_out_of_memory, limited, worker_share
 from auditor.engine.models import Models
 from auditor.engine.packing import pack, pack_output, pack_queries, pack_updates, unpack, unpack_truth, unpack_update
 from auditor.engine.seen import handed, was_cut
@@ -57,6 +57,10 @@ class Workshop:
         Raises:
             AuditorError: with one sentence that says why it cannot be done.
         """
+        with limited(worker_share(self.settings, device=self.device), device=self.device):
+            return self._done(task)
+
+    def _done(self, task: Task) -> Made:
         unit = task.unit
         match unit.kind:
             case UnitKind.TRAIN:
