@@ -126,6 +126,10 @@ class EpsilonLowerBound(Frozen):
     assumptions: tuple[str, ...] = ()
 
 
+STATEMENTS = 3
+"""Proven statements on epsilon that a run makes at most; they share its error."""
+
+
 class EpsilonAudit(Frozen):
     """One game with canaries beside the accounted epsilon.
 
@@ -137,8 +141,10 @@ class EpsilonAudit(Frozen):
         canaries, guesses, correct: Size and success; guesses were fixed beforehand.
         bounds: The ones that count first.
         estimate: Of epsilon, without an error bar: heuristic.
-        p_value: Chance of so many right guesses if the declared mechanism had run; None where its curve is unknown.
-        level: Confidence of all proven statements of this audit together.
+        p_value: Chance of ``curve_correct`` right ones among the ``curve_guesses`` surest guesses if the declared
+            mechanism had run; None where its curve is unknown.
+        level: Confidence of all proven statements of the run together: a lower bound and the declared curve of the
+            mechanism, and a lower bound of the training as a whole; each has a third of the error.
         accounted: The largest epsilon that the declared settings allow in this game.
         cpu_seconds: Of all games.
     """
@@ -153,6 +159,8 @@ class EpsilonAudit(Frozen):
     bounds: tuple[EpsilonLowerBound, ...] = ()
     estimate: float | None = None
     p_value: float | None = None
+    curve_guesses: int = 0
+    curve_correct: int = 0
     level: float = 0.95
     accounted: float | None = None
     cpu_seconds: float = 0.0
@@ -162,7 +170,7 @@ class EpsilonAudit(Frozen):
         """Did a proven statement show that the declared mechanism is not the one that ran?"""
         proven = [bound for bound in self.bounds if bound.proven]
         above = self.accounted is not None and any(bound.epsilon > self.accounted for bound in proven)
-        return above or (self.p_value is not None and self.p_value < (1 - self.level) / 2)
+        return above or (self.p_value is not None and self.p_value < (1 - self.level) / STATEMENTS)
 
 
 class AccountingReport(Frozen):

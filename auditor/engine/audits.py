@@ -1,10 +1,10 @@
 """Audits of epsilon as units of a run: planned where privacy is promised, played, put beside the account."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,14 +14,16 @@ from auditor.accounting.from_settings import spec_from_settings
 from auditor.accounting.spec import Adjacency, PrivacySpec, Refused, Sampler
 from auditor.auditing.declared import declared_curve, p_value
 from auditor.auditing.estimates import gaussian_fit
-from auditor.auditing.game import LEVEL, EpsilonBound, Floats
-from auditor.auditing.mechanism import Setup, play, play_code, setup_of
+from auditor.auditing.game import LEVEL, EpsilonBound, Floats, correctness
+from auditor.auditing.mechanism import Played, Setup, play, play_code, setup_of
+from auditor.auditing.relabelled import play_labels
 from auditor.auditing.trade_off import approximate_bound, gaussian_bound
 from auditor.config.settings import AuditSettings, FederationSettings, ParticipationSettings, PrivacySettings
 from auditor.core.errors import AuditorError
 from auditor.core.measurement import OutcomeStatus
-from auditor.core.privacy import EpsilonAudit, EpsilonEstimate, EpsilonLowerBound
+from auditor.core.privacy import STATEMENTS, AccountingReport, EpsilonAudit, EpsilonEstimate, EpsilonLowerBound
 from auditor.core.seeds import derive_seed
+from auditor.core.shape import Task
 from auditor.engine.packing import pack, unpack
 from auditor.engine.units import Unit
 from auditor.learning.randomness import seeded
@@ -39,6 +41,11 @@ SECONDS = 10.0
 """What the games may cost by default, in seconds of a slow core."""
 
 MOST_STEPS = 200_000
+MOST_TRAINING = 10_000
+"""Local steps of all clients up to which the model is trained once more, to audit it as a whole."""
+MOST_PARAMETERS = 2_000_000
+_RELABELLED = 0.2
+"""Share of the relabelled records that is guessed."""
 _SHARES = ((3.0, 0.1), (10.0, 0.2), (math.inf, 0.4))
 """Accounted epsilon below which this share of canaries is guessed: few where single guesses say little."""
 _SAMPLED = ((3.0, 0.02), (6.0, 0.04), (8.0, 0.08), (12.0, 0.16), (math.inf, 0.32))
@@ -47,6 +54,7 @@ _SAMPLED = ((3.0, 0.02), (6.0, 0.04), (8.0, 0.08), (12.0, 0.16), (math.inf, 0.32
 _TITLES = {
     "mechanism": "The mechanism as simulated, played with canaries",
     "code": "Your own private step, played with canaries",
+    "labels": "The model itself, trained with labels that coins made wrong",
 }
 
 
@@ -55,11 +63,12 @@ class PlannedAudit:
     """One audit of epsilon.
 
     Attributes:
-        name: ``mechanism`` or ``code``.
+        name: ``mechanism``, ``code`` or ``labels``.
         status: ``run``, or an :class:`OutcomeStatus` other than measured.
         games: How often it is played; every canary is in one game alone.
         seconds: Estimated, all games.
         code_sha256: Of the user's own step.
+        relabelled: Records whose label a coin decides, where the model itself is trained.
     """
 
     name: str
@@ -69,6 +78,7 @@ class PlannedAudit:
     games: int = 0
     seconds: float = 0.0
     code_sha256: str = ""
+    relabelled: int = 0
 
     @property
     def runs(self) -> bool:
@@ -77,7 +87,7 @@ class PlannedAudit:
     @property
     def canaries(self) -> int:
         """In all games."""
-        return self.games * self.setup.canaries if self.setup else 0
+        return self.games * self.setup.canaries if self.setup else self.relabelled
 
     def to_json(self) -> dict[str, Any]:
         """For ``plan.json``."""
@@ -86,7 +96,7 @@ class PlannedAudit:
 
 
 def plan_audits(settings: AuditSettings, target: Target) -> tuple[PlannedAudit, ...]:
-    """One audit where a mechanism is declared; none where nothing is promised or the audit is switched off."""
+    """Where a mechanism is declared: the mechanism (or the user's own step), and the training as a whole."""
     privacy, wanted = settings.privacy, settings.epsilon_audit
     if privacy.mechanism == "none" or not wanted.enabled:
         return ()
@@ -101,7 +111,24 @@ def plan_audits(settings: AuditSettings, target: Target) -> tuple[PlannedAudit, 
     each = _seconds(setup, name)
     games = _games(wanted.canaries, setup, each)
     digest = target.private_step.sha256() if target.private_step else ""
-    return (PlannedAudit(name, RUN, setup=setup, games=games, seconds=games * each, code_sha256=digest),)
+    planned = PlannedAudit(name, RUN, setup=setup, games=games, seconds=games * each, code_sha256=digest)
+    return (planned, *_labels(settings, target))
+
+
+def _labels(settings: AuditSettings, target: Target) -> tuple[PlannedAudit, ...]:
+    """The audit of a training with labels by coins, where records are protected and a training costs little."""
+    shape, federation = target.model.shape, settings.federation
+    if settings.privacy.mechanism != "dp_sgd" or settings.privacy.override or target.weights is not None:
+        return ()
+    if shape.task != Task.CLASSIFICATION or shape.classes < 2:
+        return ()
+    who = federation.participation
+    taking_part = who.count or federation.clients * (who.rate or 1.0)
+    steps = federation.rounds * taking_part * max(1, shape.local_steps)
+    if steps > MOST_TRAINING or shape.parameters > MOST_PARAMETERS:
+        reason = f"another training of {steps:,.0f} local steps would cost too much"
+        return (PlannedAudit("labels", OutcomeStatus.NOT_APPLICABLE, reason),)
+    return (PlannedAudit("labels", RUN, games=1, seconds=3e-3 * steps, relabelled=min(GAME, len(target.members))),)
 
 
 def _setup(settings: AuditSettings, spec: PrivacySpec, *, records: int) -> Setup:
@@ -163,10 +190,15 @@ def _games(asked: int | None, setup: Setup, each: float) -> int:
     return wanted if asked is not None else max(1, min(wanted, int(SECONDS / max(each, 1e-9))))
 
 
-def audit_details(planned: PlannedAudit, game: int) -> dict[str, Any]:
+def audit_details(planned: PlannedAudit, settings: AuditSettings, game: int) -> dict[str, Any]:
     """What one game follows from."""
     setup = planned.setup
-    assert setup is not None
+    if setup is None:
+        mechanism = {
+            "federation": settings.federation.model_dump(mode="json"),
+            "privacy": settings.privacy.model_dump(mode="json", exclude={"claimed_epsilon", "override", "practice"}),
+        }
+        return {"game": game, "relabelled": planned.relabelled, **mechanism}
     return {
         "game": game,
         "federation": setup.federation.model_dump(mode="json"),
@@ -185,6 +217,8 @@ def play_unit(unit: Unit, target: Target, *, device: str) -> bytes:
         AuditorError: where the user's own step fails, or the settings cannot be played.
     """
     details = unit.details
+    if "relabelled" in details:
+        return _packed(_relabelled(unit, target, device=device))
     units, canaries, steps = details["sizes"]
     setup = Setup(
         FederationSettings.model_validate(details["federation"]),
@@ -203,6 +237,23 @@ def play_unit(unit: Unit, target: Target, *, device: str) -> bytes:
         function = own.load()
         with seeded(derive_seed(unit.seed, "code"), device=device), own.errors():
             played = play_code(setup, function, seed=unit.seed)
+    return _packed(played)
+
+
+def _relabelled(unit: Unit, target: Target, *, device: str) -> Played:
+    return play_labels(
+        FederationSettings.model_validate(unit.details["federation"]),
+        PrivacySettings.model_validate(unit.details["privacy"]),
+        target.model,
+        target.members,
+        groups=target.member_groups,
+        canaries=unit.details["relabelled"],
+        seed=unit.seed,
+        device=device,
+    )
+
+
+def _packed(played: Played) -> bytes:
     return pack({"scores": played.scores, "included": played.included}, {"type": "audit"})
 
 
@@ -253,10 +304,18 @@ def games_of(
 
 
 def judged_audits(
-    games: Sequence[Games], settings: AuditSettings, *, records: int, epsilon: EpsilonEstimate | None
+    games: Sequence[Games], settings: AuditSettings, *, records: int, account: AccountingReport
 ) -> tuple[EpsilonAudit, ...]:
     """Every audit with its bounds. The account looks at no score, so it may fix how many canaries are guessed."""
-    return tuple(_judged(one, settings, records=records, epsilon=epsilon) for one in games)
+    return tuple(_judged(one, settings, records=records, epsilon=_epsilon_for(one, account)) for one in games)
+
+
+def _epsilon_for(one: Games, account: AccountingReport) -> EpsilonEstimate | None:
+    """The account of the played neighbours: a changed label replaces a record, whatever adjacency was declared."""
+    if one.planned.name != "labels" or account.epsilon is None:
+        return account.epsilon
+    replaced = (e for e in (account.epsilon, *account.alternatives) if e.adjacency == Adjacency.REPLACE_ONE)
+    return next((e for e in replaced if e.sampler == account.epsilon.sampler), None)
 
 
 def _judged(one: Games, settings: AuditSettings, *, records: int, epsilon: EpsilonEstimate | None) -> EpsilonAudit:
@@ -269,10 +328,13 @@ def _judged(one: Games, settings: AuditSettings, *, records: int, epsilon: Epsil
         return blank if planned.status != RUN else blank.model_copy(update={"status": status})
     delta = settings.privacy.delta or 0.0
     accounted = epsilon.upper if epsilon is not None and math.isfinite(epsilon.upper) else None
-    assert planned.setup is not None
-    guesses = max(1, round(len(one.scores) * _share(accounted, planned.setup)))
+    share = _share(accounted, _SHARES) if planned.setup else _RELABELLED
+    guesses = max(1, round(len(one.scores) * share))
     seed = derive_seed(settings.audit.seed, "epsilon audit", "ties")
-    bounds, p = _bounds(one, settings, records=records, delta=delta, guesses=guesses, seed=seed, accounted=accounted)
+    bounds = _bounds(one, delta=delta, guesses=guesses, seed=seed)
+    curve = _on_curve(one, settings, records=records, accounted=accounted, seed=seed)
+    if curve is not None and curve.gaussian:
+        bounds = [_gaussian(one, delta=delta, guesses=guesses, seed=seed), *bounds]
     return blank.model_copy(
         update={
             "status": OutcomeStatus.MEASURED,
@@ -281,7 +343,9 @@ def _judged(one: Games, settings: AuditSettings, *, records: int, epsilon: Epsil
             "correct": bounds[0].correct,
             "bounds": tuple(map(_lower_bound, bounds)),
             "estimate": gaussian_fit(one.scores, one.included, delta=delta).epsilon,
-            "p_value": p,
+            "p_value": curve.chance if curve else None,
+            "curve_guesses": curve.guesses if curve else 0,
+            "curve_correct": curve.correct if curve else 0,
             "level": LEVEL,
             "accounted": accounted,
             "cpu_seconds": round(one.cpu_seconds, 3),
@@ -289,39 +353,52 @@ def _judged(one: Games, settings: AuditSettings, *, records: int, epsilon: Epsil
     )
 
 
-def _share(accounted: float | None, setup: Setup) -> float:
-    shares = _SAMPLED if setup.calibrated else _SHARES
+def _share(accounted: float | None, shares: tuple[tuple[float, float], ...]) -> float:
     return next(share for limit, share in shares if (accounted or 0.0) < limit)
 
 
-def _bounds(
-    one: Games,
-    settings: AuditSettings,
-    *,
-    records: int,
-    delta: float,
-    guesses: int,
-    seed: int,
-    accounted: float | None,
-) -> tuple[list[EpsilonBound], float | None]:
-    """Half of the error goes to the bound without assumptions, half to the declared curve.
+_EACH = 1 - (1 - LEVEL) / STATEMENTS
+"""The error of a run is shared by its proven statements."""
 
-    Where the declared curve is Gaussian, the Gaussian bound exceeds the account exactly if that curve is refuted.
-    """
-    assert one.planned.setup is not None
-    order = {"seed": seed, "centred": one.planned.setup.calibrated}
-    common: Mapping[str, Any] = {"delta": delta, "guesses": guesses, "level": 1 - (1 - LEVEL) / 2, **order}
-    plain = approximate_bound(one.scores, one.included, **common)
-    profile = None
-    if accounted is not None:
-        spec = spec_from_settings(settings.federation, settings.privacy, records=records)
-        profile = loss_profile(spec)
+
+def _bounds(one: Games, *, delta: float, guesses: int, seed: int) -> list[EpsilonBound]:
+    centred = one.planned.setup is not None and one.planned.setup.calibrated
+    bound = approximate_bound(
+        one.scores, one.included, delta=delta, guesses=guesses, level=_EACH, seed=seed, centred=centred
+    )
+    return [bound]
+
+
+def _gaussian(one: Games, *, delta: float, guesses: int, seed: int) -> EpsilonBound:
+    """Exceeds the account exactly if the declared Gaussian curve is refuted: the same statement, as an epsilon."""
+    return gaussian_bound(one.scores, one.included, delta=delta, guesses=guesses, level=_EACH, seed=seed)
+
+
+class _Curve(NamedTuple):
+    """What the declared curve says of the surest guesses."""
+
+    chance: float
+    guesses: int
+    correct: int
+    gaussian: bool
+
+
+def _on_curve(
+    one: Games, settings: AuditSettings, *, records: int, accounted: float | None, seed: int
+) -> _Curve | None:
+    setup = one.planned.setup
+    if accounted is None or setup is None:
+        return None
+    profile = loss_profile(spec_from_settings(settings.federation, settings.privacy, records=records))
     if profile is None:
-        return [plain], None
-    chance = p_value(declared_curve(profile.tpr), plain.correct, guesses=guesses, canaries=len(one.scores))
-    if not isinstance(profile, GaussianProfile):
-        return [plain], chance
-    return [gaussian_bound(one.scores, one.included, **common), plain], chance
+        return None
+    share = _share(accounted, _SAMPLED if setup.calibrated else _SHARES)
+    canaries = len(one.scores)
+    guesses = max(1, round(canaries * share))
+    right = correctness(one.scores, one.included, seed=seed, centred=setup.calibrated)[:guesses]
+    correct = int(right.sum())
+    chance = p_value(declared_curve(profile.tpr), correct, guesses=guesses, canaries=canaries)
+    return _Curve(chance, guesses, correct, isinstance(profile, GaussianProfile))
 
 
 def _lower_bound(bound: EpsilonBound) -> EpsilonLowerBound:

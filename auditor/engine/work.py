@@ -278,7 +278,7 @@ class _Maker:
         """The games of every audit of epsilon."""
         return {
             planned.name: tuple(
-                self._unit(UnitKind.AUDIT, f"epsilon audit {planned.name}", audit_details(planned, game), game)
+                self._unit(UnitKind.AUDIT, f"epsilon audit {planned.name}", audit_details(planned, self._document.settings, game), game)
                 for game in range(planned.games)
             )
             for planned in self._plan.audits

@@ -102,9 +102,13 @@ def _sentence(audit: EpsilonAudit) -> str:
     accounted = f"The settings account for at most {number(audit.accounted, towards='up')}."
     if not audit.refuted:
         return f"{audit.title}: {size} {accounted} {power}"
-    chance = "" if audit.p_value is None else f" Under them, so many right guesses have a chance of {_chance(audit)}."
+    chance = "" if audit.p_value is None else _chance(audit)
     return f"The declared settings and the running code disagree. {audit.title}: {size} {accounted}{chance} {power}"
 
 
 def _chance(audit: EpsilonAudit) -> str:
-    return f"at most {percent(max(audit.p_value or 0.0, 1e-6), towards='up')}"
+    most = percent(max(audit.p_value or 0.0, 1e-6), towards="up")
+    return (
+        f" Under them, {audit.curve_correct:,} right ones among the {audit.curve_guesses:,} surest guesses have a "
+        f"chance of at most {most}."
+    )

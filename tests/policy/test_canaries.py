@@ -39,8 +39,8 @@ def of(one: EpsilonAudit) -> Any:
     [
         (audit(bound(1.5)), FindingStatus.WITHIN, True),
         (audit(bound(2.1)), FindingStatus.EXCEEDS, False),
-        (audit(bound(0.5), p_value=0.02), FindingStatus.EXCEEDS, False),
-        (audit(bound(0.5), p_value=0.03), FindingStatus.WITHIN, True),
+        (audit(bound(0.5), p_value=0.016), FindingStatus.EXCEEDS, False),
+        (audit(bound(0.5), p_value=0.018), FindingStatus.WITHIN, True),
         (audit(bound(1.5), bound(5.0, proven=False)), FindingStatus.WITHIN, True),
         (audit(bound(0.5, ceiling=1.9)), FindingStatus.INCONCLUSIVE, None),
         (audit(bound(0.5), accounted=None, p_value=None), FindingStatus.NOT_APPLICABLE, None),
