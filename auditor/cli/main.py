@@ -19,6 +19,7 @@ COMMANDS = (
     "sign",
     "compare",
     "decide",
+    "gallery",
     "account",
     "list",
     "explain",

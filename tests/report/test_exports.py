@@ -62,7 +62,8 @@ def test_pia_texts_are_escaped(evidence_of: Callable[[str], Evidence]) -> None:
 
 
 def test_oscal_is_read_by_trestle(results: Results) -> None:
-    assessment = pytest.importorskip("trestle.oscal.assessment_results", reason="compliance-trestle is not installed")
+    from trestle.oscal import assessment_results as assessment
+
     value = json.loads(oscal(results, strings()))["assessment-results"]
     assessment.AssessmentResults.model_validate(value)
 
@@ -120,11 +121,29 @@ def test_sarif_marks_only_what_exceeds_as_failure(results: Results) -> None:
         assert row["level"] == ("error" if row["kind"] == "fail" else "none")
 
 
+@pytest.mark.parametrize("finished", ["2026-11-20T10:24:55+01:00", "2026-11-20T09:24:55Z", "2026-11-20T09:24:55"])
+def test_times_are_utc_as_the_formats_ask(finished: str, evidence_of: Callable[[str], Evidence]) -> None:
+    base = evidence_of("private").results
+    run = base.model_copy(update={"run": base.run.model_copy(update={"finished": finished})})
+    value = json.loads(sarif(run, strings()))
+    assert value["runs"][0]["invocations"][0]["endTimeUtc"] == "2026-11-20T09:24:55Z"
+    assert {suite.attrib["timestamp"] for suite in ElementTree.fromstring(junit(run, strings()))} == {
+        "2026-11-20T09:24:55"
+    }
+
+
+def test_sarif_places_are_uris(evidence_of: Callable[[str], Evidence]) -> None:
+    base = evidence_of("private").results.model_copy(update={"positions": {"a": "my audit ä.yaml:1:2"}})
+    value = json.loads(sarif(base, strings()))
+    place = value["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert place == "my%20audit%20%C3%A4.yaml"
+
+
 def test_intoto_binds_the_model_and_never_passes_an_open_run(results: Results) -> None:
     value = json.loads(intoto(results, strings()))
     digests = {s["name"]: s["digest"]["sha256"] for s in value["subject"]}
     assert digests["model"] == results.target.model_sha256
-    assert digests["results.json"] == results.sha256
+    assert digests["results.json (canonical JSON, RFC 8785)"] == results.sha256
     statuses = {f.status for f in results.findings}
     verdict = value["predicate"]["result"]
     if FindingStatus.EXCEEDS in statuses:

@@ -2,7 +2,9 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from auditor.core.findings import Finding, FindingStatus
@@ -18,6 +20,8 @@ SARIF_KIND = {
     FindingStatus.NOT_RUN: "open",
     FindingStatus.NOT_APPLICABLE: "notApplicable",
 }
+CANONICAL = "results.json (canonical JSON, RFC 8785)"
+"""The digest is of the canonical form, not of the file's bytes, so the name says so."""
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -34,7 +38,8 @@ def junit(results: Results, words: Strings) -> bytes:
             "failures": str(sum(f.status == FindingStatus.EXCEEDS for f in findings)),
             "errors": str(sum(f.status == FindingStatus.FAILED for f in findings)),
             "skipped": str(sum(f.status in SKIPPED for f in findings)),
-            "timestamp": results.run.finished,
+            "time": "0",
+            "timestamp": _utc(results.run.finished).removesuffix("Z"),
         }
         suite = ElementTree.SubElement(root, "testsuite", attributes)
         for finding in findings:
@@ -51,8 +56,18 @@ def _case(suite: ElementTree.Element, finding: Finding, words: Strings) -> None:
     if finding.status == FindingStatus.WITHIN:
         ElementTree.SubElement(case, "system-out").text = _xml(finding.sentence)
         return
-    entry = ElementTree.SubElement(case, tag, message=_xml(words.word("finding", finding.status.value)))
+    about = {"message": _xml(words.word("finding", finding.status.value))}
+    entry = ElementTree.SubElement(case, tag, about if tag == "skipped" else about | {"type": finding.status.value})
     entry.text = _xml(f"{finding.sentence} {finding.advice}".strip())
+
+
+def _utc(text: str) -> str:
+    """A time as SARIF 2.1.0 (3.9) and JUnit want it: UTC, with Z."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return "2000-01-01T00:00:00Z"
+    return f"{(moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _xml(text: str) -> str:
@@ -76,7 +91,9 @@ def sarif(results: Results, words: Strings) -> bytes:
                         "rules": [{"id": rule, "shortDescription": {"text": rule}} for rule in rules],
                     }
                 },
-                "invocations": [{"executionSuccessful": results.run.complete, "endTimeUtc": results.run.finished}],
+                "invocations": [
+                    {"executionSuccessful": results.run.complete, "endTimeUtc": _utc(results.run.finished)}
+                ],
                 "results": [_sarif_result(f, rules, file, words) for f in results.findings],
                 "properties": {"resultsSha256": results.sha256},
             }
@@ -96,7 +113,7 @@ def _sarif_result(finding: Finding, rules: list[str], file: str, words: Strings)
         "message": {"text": f"{words.word('finding', finding.status.value)}: {finding.sentence}"},
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": file}},
+                "physicalLocation": {"artifactLocation": {"uri": quote(file)}},
                 "logicalLocations": [{"fullyQualifiedName": finding.outcome or finding.id}],
             }
         ],
@@ -118,7 +135,7 @@ def intoto(results: Results, words: Strings) -> bytes:
     passed = by_status[FindingStatus.WITHIN]
     outcome = "FAILED" if failed else "WARNED" if warned or not passed or not results.run.complete else "PASSED"
     target = results.target
-    digests = {"model": target.model_sha256, "weights": target.weights_sha256, "results.json": results.sha256}
+    digests = {"model": target.model_sha256, "weights": target.weights_sha256, CANONICAL: results.sha256}
     value = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in digests.items() if digest],
