@@ -213,7 +213,7 @@ def test_the_other_order_counts() -> None:
 
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, 2.0])
 def test_false_alarms_of_the_declared_curve(epsilon: float) -> None:
-    """At most 5 % over 1,000 draws at the null and at true epsilon 1 and 2; tested at the third of 5 % that a run uses."""
+    """Over 1,000 draws at the null and at true epsilon 1 and 2, at the third of 5 % that a run uses."""
     mu = mu_of_epsilon(epsilon, DELTA) if epsilon else 0.0
     curve = declared_curve(lambda fpr: 1 - gaussian(mu)(1 - fpr))
     random = np.random.default_rng(int(epsilon))
