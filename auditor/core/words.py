@@ -22,6 +22,18 @@ WORDS: dict[str, str] = {
     "precision": "Of the records that the attack names, the share that really were members, at a stated prior.",
     "recovered_share": "Share of the attacked records that were rebuilt better than any look-alike from the population "
     "explains. The floor beside it is what guessing without the update reaches.",
+    "exposed_members": "How many training records of the sample the attack names when at most the stated share of "
+    "outside records is named by mistake. People are counted, because one is enough for concern.",
+    "tpr_of_most_exposed_class": "The share of members named within the class where it is largest, at one threshold for "
+    "all classes. The interval covers all classes together; classes of few members are held back.",
+    "copy_agreement": "How often a copy learned from the model's answers names the class that the model names. The floor "
+    "is a model learned from the same records without asking.",
+    "property_closer": "Share of updates where the attack comes closer to the true share of records with a property than "
+    "a guess from other records does. 0.5 is guessing.",
+    "property_error": "Mean distance between the share of records with a property that was read off an update and the "
+    "true one. Smaller is worse.",
+    "epsilon_lower_bound": "What canaries show of epsilon from below, at 95 % confidence, beside the most that so many "
+    "canaries could have shown. Above the accounted epsilon, settings and running code disagree.",
     "label_accuracy": "Share of the labels behind an update that the attack names correctly.",
     "answer_accuracy": "Share of the records for which the attack picks the true answer among several: the client that "
     "a record comes from, or a hidden value. Read it against the floor, which is a guess without the model.",
