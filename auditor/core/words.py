@@ -24,12 +24,12 @@ WORDS: dict[str, str] = {
     "explains. The floor beside it is what guessing without the update reaches.",
     "exposed_members": "How many training records of the sample the attack names when at most the stated share of "
     "outside records is named by mistake. People are counted, because one is enough for concern.",
-    "tpr_of_most_exposed_class": "The share of members named within the class where it is largest, at one threshold for "
-    "all classes. The interval covers all classes together; classes of few members are held back.",
-    "copy_agreement": "How often a copy learned from the model's answers names the class that the model names. The floor "
-    "is a model learned from the same records without asking.",
-    "property_closer": "Share of updates where the attack comes closer to the true share of records with a property than "
-    "a guess from other records does. 0.5 is guessing.",
+    "tpr_of_most_exposed_class": "The share of members named within the class where it is largest, at one threshold "
+    "for all classes. The interval covers all classes together; classes of few members are held back.",
+    "copy_agreement": "How often a copy learned from the model's answers names the class that the model names. The "
+    "floor is a model learned from the same records without asking.",
+    "property_closer": "Share of updates where the attack comes closer to the true share of records with a property "
+    "than a guess from other records does. 0.5 is guessing.",
     "property_error": "Mean distance between the share of records with a property that was read off an update and the "
     "true one. Smaller is worse.",
     "epsilon_lower_bound": "What canaries show of epsilon from below, at 95 % confidence, beside the most that so many "
