@@ -10,8 +10,8 @@ from typing import Any
 from benchmarks.children.trainings import chosen, train
 from benchmarks.measuring import Kept, Options, alone, medians, table
 
-MODELS = 16
-ROUNDS = 5
+MODELS = 8
+ROUNDS = 2
 """Of each federation at most: all rounds cost the same."""
 
 _HEAD = ("Sample", "n", "One program s", "Serial s", "Two processes s", "Best other / one program", "The probe takes")
