@@ -82,6 +82,8 @@ def test_undetermined_and_unbounded_are_said_in_words(page_of: Callable[[str], s
     assert "No attack of this kind gave a figure" in failures
     nothing = " ".join("".join(read(page_of("nothing")).text).split())
     assert "The run holds no finding." in nothing
+    assert "Everything. No attack was planned." in nothing
+    assert "Every planned attack gave a measurement" not in nothing
 
 
 def test_a_missing_roc_point_is_refused_with_its_reason(page_of: Callable[[str], str]) -> None:
