@@ -23,11 +23,18 @@ from auditor.core.shape import Modality, TargetShape
 from auditor.engine.adversary import check_output
 from auditor.engine.game import membership_game, reference_row
 from auditor.learning.functional import FunctionalModel
-from auditor.observations.released import Aggregate, ClientUpdate, Observation, Queries, Weights
-from auditor.observations.returned import AttackOutput, InferredShare, MembershipScores, Reconstruction, RecoveredLabels
-from auditor.simulation.observe import observe_updates
+from auditor.observations.released import Queries
+from auditor.observations.returned import (
+    AttackOutput,
+    Attributions,
+    InferredShare,
+    MembershipScores,
+    Reconstruction,
+    RecoveredLabels,
+)
+from auditor.targets.target import Target
 from tests.engine.makers import SMALL
-from tests.engine.targets import digits_target, document
+from tests.engine.observations import KINDS, held, observation, picture_target, table_target
 
 NAMES = sorted(available())
 FEW = {"least_population": 50}

@@ -54,5 +54,8 @@ class SourceInference:
         rows = []
         for client in trace.senders:
             mine = trace.of(client)
-            rows.append(mine[-1] if self.params.rounds == "last" else mine.mean(dim=0))
-        return Attributions(-torch.stack(rows, dim=1), choices=trace.senders)
+            rows.append(mine[-1] if self.params.rounds == "last" and len(mine) else mine.mean(dim=0))
+        losses = torch.stack(rows, dim=1)
+        # Where time ran out before a client took part, nothing speaks for it or against it.
+        losses = torch.where(losses.isnan(), losses.nanmean(dim=1, keepdim=True), losses)
+        return Attributions(-losses, choices=trace.senders)
