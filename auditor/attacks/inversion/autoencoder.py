@@ -1,7 +1,6 @@
 """A small variational autoencoder of other records of the same kind: what an adversary knows of how records look."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -75,29 +74,35 @@ class Decoder:
             return self(torch.randn(n, self.latent, generator=generator).to(self.mean.device)).cpu()
 
 
-def trained(population: Records, *, latent: int, hidden: int, steps: int, seed: int) -> Decoder:
+def trained(population: Records, *, latent: int, hidden: int, steps: int) -> Decoder:
     """Kingma and Welling, 2014, arXiv:1312.6114: Gaussian decoder whose variance is fitted as training goes.
 
     A tenth of the records is kept back; what the autoencoder leaves of them is its :attr:`Decoder.spread`, and the
-    weights are those that did best on them.
+    weights are those that did best on them. Randomness follows from the arguments, so that all attacks of a run share
+    one prior.
 
     Args:
         population: Records of the same kind.
         latent: Size of a latent.
         hidden: Width of the hidden layers.
         steps: Batches of 64.
-        seed: Of weights, order and noise.
     """
-    key = _key(population, (latent, hidden, steps, seed))
+    key = content_key(population.inputs, latent, hidden, steps)
     if key not in _KEPT:
         _KEPT.clear()
-        _KEPT[key] = _Training(population, latent, hidden, seed).run(steps)
+        _KEPT[key] = _Training(population, latent, hidden, seed=int(key[:12], 16)).run(steps)
     return _KEPT[key]
 
 
-def _key(population: Records, numbers: Sequence[int]) -> str:
-    content = hashlib.sha256(population.inputs.detach().cpu().contiguous().numpy().tobytes())
-    return f"{content.hexdigest()}:{numbers}"
+def content_key(*parts: object) -> str:
+    """A name for tensors and plain values, by their content: 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            digest.update(part.detach().cpu().contiguous().numpy().tobytes())
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()
 
 
 class _Training:

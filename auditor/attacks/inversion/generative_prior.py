@@ -136,7 +136,7 @@ class GenerativePrior:
             raise AttackFailed(f"at least {_FEWEST} other records are needed to learn a prior from")
         params, generator = self.params, context.generator()
         size = {"latent": params.latent, "hidden": params.hidden, "steps": params.training_steps}
-        prior = trained(known.population, **size, seed=context.seed).to(context.device)
+        prior = trained(known.population, **size).to(context.device)
         labels = _labels(update, known, params.starts, context, generator).to(context.device)
         start = torch.randn((params.starts, update.records, params.latent), generator=generator).to(context.device)
         task = _Task(update, known, context)

@@ -1,5 +1,6 @@
 """A network that reads records off updates, trained on updates that the adversary makes itself."""
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
 from auditor.attacks.inversion.as_sent import as_sent, visible
+from auditor.attacks.inversion.autoencoder import content_key
 from auditor.attacks.inversion.evidence import Update, as_update, box, mean_gradient
 from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
@@ -19,10 +21,11 @@ from auditor.observations.records import Records
 from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
 
-_FEWEST = 64
+_FEWEST = 32
 _RATE = 1e-3
 _BATCH = 32
 _COMPARED = 256
+_KEPT: dict[str, "_Learner"] = {}
 
 
 class _Examples(NamedTuple):
@@ -94,25 +97,49 @@ class LearnedInversion:
             raise AttackFailed(f"at least {_FEWEST} other records are needed to learn from")
         if update.records > self.params.records:
             raise AttackFailed(f"{update.records} records stand behind the update; {self.params.records} are tried")
-        learner = _Learner(update, known, self.params, context)
-        left = learner.learn()
-        inputs = learner.read(learner.observed)[0]
-        samples = learner.without_update()
+        learner = _learner(update, known, self.params, context)
+        inputs = learner.read(learner.raw(update))[0]
         return Reconstruction(
             inputs,
-            confidence=torch.full((update.records,), 1.0 / (1.0 + left)),
-            objective=left,
+            confidence=torch.full((update.records,), 1.0 / (1.0 + learner.left)),
+            objective=learner.left,
             iterations=learner.steps,
             notes=(
-                f"Learned from {len(learner.examples.records)} updates of other records; it leaves {left:.0%} of the "
-                "variance of records kept back.",
+                f"Learned from {len(learner.examples.records)} updates of other records; it leaves {learner.left:.0%} "
+                "of the variance of records kept back.",
             ),
-            prior_samples=samples,
+            prior_samples=learner.samples,
         )
 
 
+def _learner(update: Update, known: Knowledge, params: "LearnedInversion.Params", context: RunContext) -> "_Learner":
+    """A trained learner; updates that were made alike share the last one. Randomness follows from what decides it."""
+    assert known.population is not None
+    shown = [value for _, value in sorted((getattr(update, "shown", None) or {}).items())]
+    public = (update.records, update.kind, update.local, update.privatisation, params, sorted(update.update))
+    state = [value for _, value in sorted(update.before.items())]
+    key = content_key(*state, known.population.inputs, known.population.labels, *shown, *public)
+    if key not in _KEPT:
+        learner = _Learner(update, known, params, replace(context, seed=int(key[:12], 16)))
+        learner.left = learner.learn()
+        learner.samples = learner.without_update()
+        if context.shortened:
+            return learner
+        _KEPT.clear()
+        _KEPT[key] = learner
+    return _KEPT[key]
+
+
 class _Learner:
-    """Makes examples, trains, reads."""
+    """Makes examples, trains, reads.
+
+    Attributes:
+        left: Share of the variance of records kept back that stays after training.
+        samples: See :meth:`without_update`.
+    """
+
+    left: float = 1.0
+    samples: Tensor | None = None
 
     def __init__(
         self, update: Update, known: Knowledge, params: "LearnedInversion.Params", context: RunContext
@@ -130,9 +157,6 @@ class _Learner:
         compared = self._features(self.examples.gradients[:_COMPARED])
         self._centre, spread = compared.mean(0), compared.std(0)
         self._spread = spread + 0.1 * spread.mean() + 1e-12
-        self.observed = self._raw(
-            torch.cat([mean_gradient(update)[n].flatten().cpu().float() for n in self._names])[None]
-        )
         self.steps = 0
         self._network = self._built()
 
@@ -174,6 +198,11 @@ class _Learner:
             return None
         buckets = torch.randint(self._params.features, (size,), generator=self._generator)
         return buckets, torch.randint(2, (size,), generator=self._generator) * 2.0 - 1.0
+
+    def raw(self, update: Update) -> Tensor:
+        """Features of an update that was seen, ``(1, size)``."""
+        gradient = mean_gradient(update)
+        return self._raw(torch.cat([gradient[name].flatten().cpu().float() for name in self._names])[None])
 
     def _raw(self, coordinates: Tensor) -> Tensor:
         if self._buckets is None:
