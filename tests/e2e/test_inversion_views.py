@@ -7,7 +7,11 @@ import pytest
 
 from tests.e2e.audits import DIGITS, auditor, results_of, written
 
-SHORT = {"inversion/gradient-matching": {"iterations": 5}}
+SHORT = {
+    "inversion/gradient-matching": {"iterations": 5},
+    "inversion/generative-prior": {"iterations": 5, "refinement": 2, "training_steps": 50, "starts": 2},
+    "inversion/learned-inversion": {"steps": 40, "hidden": 32},
+}
 
 
 def outcomes(folder: Path, scenario: str, attacks: list[str], **federation: Any) -> dict[tuple[str, str], dict]:
@@ -58,6 +62,15 @@ def test_a_stolen_checkpoint_of_one_record_is_read(tmp_path: Path, local: dict) 
         tmp_path, "stolen-checkpoint", [name], clients=96, local={"batch_size": 8, "learning_rate": 0.05, **local}
     )
     assert share(found[name, "initial"]) == 1.0
+
+
+def test_models_of_other_records_are_measured_beside_what_they_make_up(tmp_path: Path) -> None:
+    names = ["inversion/generative-prior", "inversion/learned-inversion"]
+    found = outcomes(tmp_path, "prepared-server", names, clients=48)
+    for name in names:
+        assert share(found[name, "initial"]) >= 0
+        (quality,) = [m for m in found[name, "initial"]["measurements"] if m["metric"] == "psnr"]
+        assert "nearest sample of the prior" in quality["floor_is"]
 
 
 def test_the_first_layer_of_an_update_is_read(tmp_path: Path) -> None:

@@ -35,10 +35,10 @@ def test_signs_of_a_gradient_are_read() -> None:
 
 
 def test_a_batch_is_read_in_any_order() -> None:
-    records = blobs(2, 11)
-    found = attacked(cases.gradient_update(MODEL, records), steps=600)
-    assert found.inputs.shape == records.inputs.shape
-    assert error(found, records) < 0.9 * blind(records)
+    batches = [blobs(2, seed) for seed in (11, 12, 13, 14)]
+    found = [attacked(cases.gradient_update(MODEL, batch), steps=600, updates=1500) for batch in batches]
+    assert all(one.inputs.shape == batch.inputs.shape for one, batch in zip(found, batches, strict=True))
+    assert sum(map(error, found, batches)) < 0.8 * sum(map(blind, batches))
 
 
 @pytest.mark.parametrize("settings", [{"top_k": 0.1}, {"quantise_bits": 4}, {"quantise_bits": 1}])
@@ -75,7 +75,7 @@ def test_pure_noise_recovers_nothing() -> None:
 def test_too_few_other_records_are_a_reason() -> None:
     attack = LearnedInversion(LearnedInversion.Params())
     (reason,) = attack.unmet(MODEL.shape.model_copy(update={"population": 10}))
-    assert "at least 64 other records" in reason
+    assert "at least 32 other records" in reason
     with pytest.raises(AttackFailed, match="to learn from"):
         attack.run(cases.gradient_update(MODEL, blobs(1, 0)), cases.known(MODEL, blobs(5, 0)), RunContext())
     (reason,) = attack.unmet(MODEL.shape.model_copy(update={"records_per_update": 9}))
