@@ -23,9 +23,7 @@ class Adviser:
         curves: What the sweeps of the run measured.
     """
 
-    def __init__(
-        self, settings: Mapping[str, Any], positions: Mapping[str, str], curves: Sequence[Curve] = ()
-    ) -> None:
+    def __init__(self, settings: Mapping[str, Any], positions: Mapping[str, str], curves: Sequence[Curve] = ()) -> None:
         self._settings = settings
         self._positions = positions
         self._curves = curves
