@@ -29,16 +29,19 @@ def told(left: Sequence[Left], *, failed: int, minutes: float) -> list[str]:
     """
     lines = []
     if left:
-        parts = ", ".join(f"{one.stage} ({one.units} units, {span(one.seconds)})" for one in left)
+        parts = ", ".join(f"{one.stage} ({_units(one.units)}, {span(one.seconds)})" for one in left)
         whole = sum(one.seconds for one in left)
         lines.append(f"Left for want of time: {parts}; together {span(whole)}.")
         if whole > 60 * minutes:
             times = -(-whole // (60 * minutes))
             lines.append(f"budget.minutes is {minutes:g}: raise it, or run again about {times:.0f} times.")
     if failed:
-        units = "1 unit" if failed == 1 else f"{failed} units"
-        lines.append(f"{units} failed for the reasons above; running again tries them again.")
+        lines.append(f"{_units(failed)} failed for the reasons above; running again tries them again.")
     return lines
+
+
+def _units(count: int) -> str:
+    return "1 unit" if count == 1 else f"{count} units"
 
 
 def span(seconds: float) -> str:
