@@ -7,9 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
-from auditor.attacks.membership.references import Moments, moments, required_references
-from auditor.attacks.membership.statistics import signal
-from auditor.core.grants import Grant
+from auditor.attacks.membership.references import NEEDS, Moments, compared, moments
 from auditor.core.shape import TargetShape
 from auditor.observations.released import Observation, Queries
 from auditor.observations.returned import MembershipScores
@@ -29,7 +27,7 @@ class Lira:
     name: ClassVar[str] = "membership/lira"
     title: ClassVar[str] = "Membership by likelihood ratio against reference models (LiRA)"
     paper: ClassVar[str] = "Carlini et al., 2022, arXiv:2112.03570, algorithm 1"
-    needs: ClassVar[Needs] = Needs(frozenset({Grant.MODEL_QUERIES, Grant.POPULATION_DATA, Grant.TRAINING_RECIPE}))
+    needs: ClassVar[Needs] = NEEDS
     revision: ClassVar[int] = 1
     observes: ClassVar[tuple[type, ...]] = (Queries,)
     attack_class: ClassVar[str] = "membership"
@@ -67,11 +65,7 @@ class Lira:
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
         """Log-likelihood ratio (online) or standardised excess over models without the record (offline)."""
         assert isinstance(seen, Queries)
-        references = required_references(known, least=LEAST_MODELS)
-        task = known.model.task
-        target = signal(seen.outputs, seen.losses, seen.labels, task=task)
-        others = signal(references.outputs, references.losses, seen.labels, task=task)
-        return MembershipScores(self._score(target, others, references.included.cpu()))
+        return MembershipScores(self._score(*compared(seen, known, least=LEAST_MODELS)))
 
     def _score(self, target: Tensor, others: Tensor, included: Tensor) -> Tensor:
         without = moments(others, ~included)

@@ -7,9 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
-from auditor.attacks.membership.references import moments, required_references
-from auditor.attacks.membership.statistics import signal
-from auditor.core.grants import Grant
+from auditor.attacks.membership.references import NEEDS, compared, moments
 from auditor.core.shape import TargetShape
 from auditor.observations.released import Observation, Queries
 from auditor.observations.returned import MembershipScores
@@ -27,7 +25,7 @@ class ReferenceQuantile:
     name: ClassVar[str] = "membership/reference-quantile"
     title: ClassVar[str] = "Membership by a record's place among reference models"
     paper: ClassVar[str] = "Ye et al., 2022, arXiv:2111.09679, Attack-R"
-    needs: ClassVar[Needs] = Needs(frozenset({Grant.MODEL_QUERIES, Grant.POPULATION_DATA, Grant.TRAINING_RECIPE}))
+    needs: ClassVar[Needs] = NEEDS
     revision: ClassVar[int] = 1
     observes: ClassVar[tuple[type, ...]] = (Queries,)
     attack_class: ClassVar[str] = "membership"
@@ -54,11 +52,8 @@ class ReferenceQuantile:
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
         """Share of models without the record under which it fits worse, ties broken; shape ``(candidates,)``."""
         assert isinstance(seen, Queries)
-        references = required_references(known, least=LEAST_MODELS)
-        task = known.model.task
-        target = signal(seen.outputs, seen.losses, seen.labels, task=task)
-        others = signal(references.outputs, references.losses, seen.labels, task=task)
-        return MembershipScores(quantiles(target, others, ~references.included.cpu()))
+        found = compared(seen, known, least=LEAST_MODELS)
+        return MembershipScores(quantiles(found.target, found.others, ~found.included))
 
 
 def quantiles(target: Tensor, others: Tensor, without: Tensor) -> Tensor:

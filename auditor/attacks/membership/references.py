@@ -2,12 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from auditor.attacks.base import Knowledge, ReferenceModels
+from auditor.attacks.base import Knowledge, Needs, ReferenceModels
+from auditor.attacks.membership.statistics import signal
 from auditor.core.errors import AttackFailed
+from auditor.core.grants import Grant
+from auditor.observations.released import Queries
+
+NEEDS = Needs(frozenset({Grant.MODEL_QUERIES, Grant.POPULATION_DATA, Grant.TRAINING_RECIPE}))
+"""Of every attack that trains models of its own to compare with."""
 
 COMPLEMENT = 0.9
 """Two training sets whose memberships correlate below minus this are halves of one draw."""
@@ -57,6 +64,34 @@ def required_references(known: Knowledge, *, least: int) -> ReferenceModels:
     if not bool(usable.all()):
         raise AttackFailed(f"{int((~usable).sum())} of {have} reference models gave a loss that is not finite")
     return references
+
+
+class Compared(NamedTuple):
+    """The statistic of each candidate under the audited model, and under the reference models.
+
+    Attributes:
+        target: ``(candidates,)``.
+        others: ``(models, candidates)``.
+        included: Was the candidate in that model's training set? ``(models, candidates)`` bool.
+    """
+
+    target: Tensor
+    others: Tensor
+    included: Tensor
+
+
+def compared(seen: Queries, known: Knowledge, *, least: int) -> Compared:
+    """What attacks on the Gaussian statistic read.
+
+    Raises:
+        AttackFailed: as :func:`required_references`.
+    """
+    references, task = required_references(known, least=least), known.model.task
+    return Compared(
+        signal(seen.outputs, seen.losses, seen.labels, task=task),
+        signal(references.outputs, references.losses, seen.labels, task=task),
+        references.included.cpu(),
+    )
 
 
 def as_target(included: Tensor) -> Iterator[tuple[int, Tensor]]:

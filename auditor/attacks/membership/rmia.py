@@ -9,9 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, ReferenceModels, RunContext
-from auditor.attacks.membership.references import as_target, required_references
+from auditor.attacks.membership.references import NEEDS, as_target, required_references
 from auditor.attacks.membership.statistics import likelihood
-from auditor.core.grants import Grant
 from auditor.core.shape import TargetShape, Task
 from auditor.observations.released import Observation, Queries
 from auditor.observations.returned import MembershipScores
@@ -41,7 +40,7 @@ class Rmia:
     name: ClassVar[str] = "membership/rmia"
     title: ClassVar[str] = "Membership by relative likelihood (RMIA)"
     paper: ClassVar[str] = "Zarifzadeh et al., 2024, arXiv:2312.03262, equations 2 and 10"
-    needs: ClassVar[Needs] = Needs(frozenset({Grant.MODEL_QUERIES, Grant.POPULATION_DATA, Grant.TRAINING_RECIPE}))
+    needs: ClassVar[Needs] = NEEDS
     revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (Queries,)
     attack_class: ClassVar[str] = "membership"
