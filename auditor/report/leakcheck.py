@@ -69,7 +69,7 @@ def require_fingerprints(run_dir: Path) -> Fingerprints:
     known = read_fingerprints(run_dir)
     if known is None:
         raise StoreError(
-            f"{run_dir / 'restricted' / 'fingerprints.json'} is missing, so the leak check could not compare with data.",
+            f"{run_dir / 'restricted' / 'fingerprints.json'} is missing: the leak check could not compare with data.",
             remedy="Copy the folder restricted/ too, run the audit again in this folder, or render where the data "
             "never was with --without-data-check; the release then says so.",
         )
