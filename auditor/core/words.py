@@ -37,7 +37,7 @@ WORDS: dict[str, str] = {
     "label_accuracy": "Share of the labels behind an update that the attack names correctly.",
     "answer_accuracy": "Share of the records for which the attack picks the true answer among several: the client that "
     "a record comes from, or a hidden value. Read it against the floor, which is a guess without the model.",
-    "accuracy_gain": "How many more records the attack answers rightly than a guess without the model does, as a share. "
+    "accuracy_gain": "How many more records the attack answers rightly than a guess without the model, as a share. "
     "The floor is the same gain on records that did not train the model.",
     "psnr": "Peak signal-to-noise ratio of the rebuilt image in dB, after matching outputs to records. Above about 25 "
     "dB people recognise the picture.",

@@ -276,9 +276,12 @@ class _Maker:
 
     def audits(self) -> dict[str, tuple[Unit, ...]]:
         """The games of every audit of epsilon."""
+        settings = self._document.settings
         return {
             planned.name: tuple(
-                self._unit(UnitKind.AUDIT, f"epsilon audit {planned.name}", audit_details(planned, self._document.settings, game), game)
+                self._unit(
+                    UnitKind.AUDIT, f"epsilon audit {planned.name}", audit_details(planned, settings, game), game
+                )
                 for game in range(planned.games)
             )
             for planned in self._plan.audits

@@ -8,6 +8,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from torch import Tensor
 
 from auditor.core.measurement import Interval, Measurement
+from auditor.metrics.clustered import mean_interval
 from auditor.metrics.intervals import clopper_pearson
 from auditor.metrics.shift import blind_features
 from auditor.observations.records import Records
@@ -171,6 +172,7 @@ def measure_shares(found: Sequence[InferredShare], truths: Sequence[float]) -> t
             metric="property_error",
             value=float(attack.mean()),
             unit="fraction",
+            interval=mean_interval([np.array([error]) for error in attack], lowest=0.0, highest=1.0),
             n=n,
             n_of="updates",
             floor=float(guess.mean()),

@@ -22,9 +22,7 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         normed = self.before(hidden)
-        heads = [
-            part(normed).unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in (self.query, self.key, self.value)
-        ]
+        heads = [part(normed).unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in (self.query, self.key, self.value)]
         mixed = nn.functional.scaled_dot_product_attention(*heads, is_causal=True)
         hidden = hidden + self.out(mixed.transpose(1, 2).flatten(2))
         return hidden + self.inner(self.after(hidden))
