@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from auditor.attacks.base import AsksProperty, Attack
+from auditor.attacks.base import AsksProperty, Attack, ReadsPrior
 from auditor.attacks.registry import available
 from auditor.core.errors import AttackDoesNotApply
 from auditor.core.measurement import Outcome, OutcomeStatus
@@ -22,6 +22,7 @@ from auditor.engine.session import Session
 from auditor.engine.units import Unit
 from auditor.engine.work import Work, reference_units
 from auditor.metrics.choices import measure_shares
+from auditor.metrics.identification import measure_identification
 from auditor.metrics.labels import measure_labels
 from auditor.metrics.reconstruction import measure_reconstruction
 from auditor.observations.records import Records
@@ -214,6 +215,11 @@ class Measurer:
             return Measured(measure_shares(shares, self._true_shares(row, units[0], truths)))
         found = [output for output in outputs.values() if isinstance(output, Reconstruction)]
         self._keep_reconstructions(row, found)
+        attack = _attack_of(row, units[0])
+        if isinstance(attack, ReadsPrior):
+            # The true record is among the candidates, so likeness to it says nothing; the right choice does.
+            size = min(attack.prior_records(), 1 + len(self._target.population))
+            return Measured(measure_identification(found, truths, candidates=size))
         seed = derive_seed(self._seed, "measure", row.attack, str(row.state), row.view)
         return Measured(
             measure_reconstruction(
@@ -223,9 +229,7 @@ class Measurer:
 
     def _true_shares(self, row: PlannedAttack, unit: Unit, truths: Sequence[Records]) -> list[float]:
         """Of the records behind each update, those with the property that the attack asked about."""
-        kind = available()[row.attack].attack
-        assert kind is not None
-        attack = kind(kind.Params.model_validate(unit.details["parameters"]))
+        attack = _attack_of(row, unit)
         assert isinstance(attack, AsksProperty)
         asked = attack.asked_property(self._target.model.preprocessing.columns, self._target.population)
         return [float(asked.holds(truth).double().mean()) for truth in truths]
@@ -265,3 +269,9 @@ def _left_out(reasons: Mapping[str, str], whole: int) -> tuple[str, ...]:
         f"The attack does not apply to {list(reasons.values()).count(why)} of {whole} updates: {why}."
         for why in dict.fromkeys(reasons.values())
     )
+
+
+def _attack_of(row: PlannedAttack, unit: Unit) -> Attack:
+    kind = available()[row.attack].attack
+    assert kind is not None
+    return kind(kind.Params.model_validate(unit.details["parameters"]))

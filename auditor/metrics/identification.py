@@ -30,15 +30,14 @@ def measure_identification(
     hits = sum(_hit(output, truth) for output, truth in zip(outputs, truths, strict=True))
     return (
         Measurement(
-            metric="identified_share",
-            at={"candidates": float(candidates)},
+            metric="answer_accuracy",
             value=hits / len(outputs),
             unit="fraction",
             interval=clopper_pearson(hits, len(outputs), over="updates"),
             n=len(outputs),
             n_of="updates",
             floor=1 / candidates,
-            floor_is="blind guess among the candidates",
+            floor_is=f"blind guess among {candidates} candidates",
             method="the candidate with the largest likelihood is the true record",
         ),
     )
