@@ -47,8 +47,10 @@ NAMES = sorted(
     if entry.attack is not None and (entry.attack.attack_class == "reconstruction" or name == "inversion/labels")
 )
 
-MARKED = [pytest.param(n, marks=pytest.mark.papers) if n == "inversion/deep-leakage" else n for n in NAMES]
-"""L-BFGS takes minutes on a busy machine, so its controls run with the figures of papers."""
+SLOW = {"inversion/deep-leakage", "inversion/generative-prior", "inversion/learned-inversion"}
+"""L-BFGS and the training of networks take minutes, so these controls run with the figures of papers."""
+
+MARKED = [pytest.param(name, marks=pytest.mark.papers) if name in SLOW else name for name in NAMES]
 
 
 @dataclass(frozen=True)
