@@ -14,6 +14,8 @@ from auditor.report.leakcheck import leaks, read_fingerprints
 from tests.report.page_text import read
 from tests.report.test_numbers import found_in, tokens
 
+pytestmark = pytest.mark.timeout(900)  # a whole audit runs before the first test
+
 SAMPLES = ("digits", "tumour", "notes")
 REBUILDS = {"digits": "gradient-matching", "tumour": "gradient-matching", "notes": "dager"}
 """The attack that rebuilds records of the sample's kind."""
