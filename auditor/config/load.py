@@ -107,14 +107,18 @@ def load_scenario(name_or_path: str, *, relative_to: Path) -> Scenario:
 
 
 def _membership_scenarios(settings: AuditSettings, folder: Path) -> tuple[str, ...]:
-    """Scenarios that test membership; one that cannot be read is reported where it is used, not here."""
+    """Scenarios that test nothing but the model's answers; one that cannot be read is reported where it is used.
+
+    Where a scenario also attacks updates, the plan leaves out what needs to know who trained the weights, and says so.
+    """
     found = []
     for name in settings.scenarios:
         try:
             scenario = load_scenario(name, relative_to=folder)
         except AuditorError:
             continue
-        if any(attack.startswith("membership/") for attack in scenario.attacks):
+        families = {attack.partition("/")[0] for attack in scenario.attacks}
+        if "membership" in families and "inversion" not in families:
             found.append(scenario.name)
     return tuple(found)
 

@@ -238,7 +238,12 @@ def _planner(
             "traits": target.model.shape.traits | _traits(federation, target.model.preprocessing),
         }
     )
-    return _Planner(document.settings.budget, federation, shape, speed, installed, parameters)
+    target_settings = document.settings.target
+    guessed = target_settings.weights is not None and None in (
+        target_settings.data.members,
+        target_settings.data.nonmembers,
+    )
+    return _Planner(document.settings.budget, federation, shape, speed, installed, parameters, guessed)
 
 
 def _traits(federation: FederationSettings, known: Preprocessing) -> frozenset[str]:
@@ -265,6 +270,7 @@ class _Planner:
     speed: Speed
     installed: Mapping[str, AttackEntry]
     parameters: Mapping[str, AttackParams]
+    guessed: bool
 
     def rows(self, adversary: Scenario, name: str, grants: EffectiveGrants) -> list[PlannedAttack]:
         """One row for each model state, or one that says why there is none."""
@@ -277,7 +283,7 @@ class _Planner:
         view = _view(attack, grants.granted)
         shape = self._behind(view)
         reasons = [*_unmet(attack, scenario, grants, shape), *attack.unmet(shape)]
-        reasons += _unanswerable(attack, view, shape)
+        reasons += _unanswerable(attack, view, shape, guessed=self.guessed)
         if not view and not reasons:
             seen = " or ".join(sorted(kind.__name__ for kind in attack.observes))
             reasons = [f"reads {seen}; scenario '{scenario}' shows neither"]
@@ -356,9 +362,16 @@ def _view(attack: Attack, granted: frozenset[Grant]) -> str:
     return next(found, "")
 
 
-def _unanswerable(attack: Attack, view: str, shape: TargetShape) -> list[str]:
-    """Reasons from the sample data."""
+def _unanswerable(attack: Attack, view: str, shape: TargetShape, *, guessed: bool) -> list[str]:
+    """Reasons from the sample data.
+
+    Args:
+        guessed: Weights are given, and nobody said which records trained them: a draw of the tool would call others
+            members, and the attack would find nothing.
+    """
     reasons = []
+    if guessed and view in GAMES - TRAININGS:
+        reasons.append("needs to know which records trained target.weights; name target.data.members and nonmembers")
     if view in GAMES and not (shape.members and shape.nonmembers):
         reasons.append("needs records that trained the model and records that did not; target.data has no such splits")
     if Grant.POPULATION_DATA in attack.needs.grants and not shape.population:

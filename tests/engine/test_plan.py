@@ -44,6 +44,16 @@ def test_secure_aggregation_withholds_the_single_update_and_the_plan_says_why() 
     assert "secure" in made.to_json()["withheld"]["honest-server"]["client_update"]
 
 
+def test_nobody_is_called_a_member_of_given_weights_by_a_draw() -> None:
+    target = {**audit()["target"], "weights": "w.safetensors"}
+    plan = planned(target=target, scenarios=["honest-server"])
+    assert row(plan, "inversion/labels").runs
+    assert row(plan, "membership/gradient-alignment").runs, "a training of the tool's own, whose members it knows"
+    told = row(plan, "membership/gradient-norm")
+    assert told.status == "not_applicable"
+    assert any("which records trained target.weights" in reason for reason in told.reasons)
+
+
 def test_an_attack_whose_only_grant_is_withheld_gives_that_as_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = registry.available()["inversion/labels"]
     assert entry.attack is not None
