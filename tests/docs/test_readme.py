@@ -13,7 +13,9 @@ _FENCE = re.compile(r"```(?:sh|console)\n(.*?)```", re.S)
 
 
 def _commands(text: str) -> list[str]:
-    lines = [line.strip().removeprefix("$ ") for block in _FENCE.findall(text) for line in block.splitlines()]
+    """Commands to type; scripts (``#!``) are left to the tests of their page."""
+    blocks = [block for block in _FENCE.findall(text) if not block.startswith("#!")]
+    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
     return [line.split("  #")[0].strip() for line in lines if line and not line.startswith("#")]
 
 
