@@ -58,7 +58,7 @@ def _epsilon(epsilon: EpsilonEstimate, claimed: float | None) -> Iterator[str]:
 
 def _claim(claimed: float, epsilon: EpsilonEstimate) -> str:
     if claimed < epsilon.lower:
-        return "less than the settings give"
+        return f"too low: the settings give at least {rounded(epsilon.lower, up=False)}"
     return "holds for the declared mechanism" if claimed >= epsilon.upper else "inside the bracket"
 
 

@@ -79,7 +79,8 @@ def _closing(found: "Comparison") -> str:
     unclear = sum(change.direction == "unclear" for change in found.findings)
     if not found.comparable:
         return "No figure was compared."
-    return f"{unclear} findings show no clear change (their intervals overlap); {len(found.regressions)} got worse."
+    plain = f"{unclear} findings show no clear change (no figure, or intervals that overlap)"
+    return f"{plain}; {len(found.regressions)} got worse."
 
 
 def _text(found: "Comparison") -> list[str]:

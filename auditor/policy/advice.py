@@ -13,6 +13,9 @@ from auditor.policy.judgement import records_needed
 from auditor.policy.sweeps import Curve, effect
 from auditor.policy.words import quantity
 
+_HOPELESS = 100
+"""From so many times the sample on, more of it is no advice."""
+
 
 class Adviser:
     """Advice for one audit.
@@ -97,6 +100,8 @@ class Adviser:
             )
         needed = records_needed(measurement, limit)
         if needed is not None and needed > measurement.n:
+            if needed > _HOPELESS * measurement.n:
+                return "The figure sits on the limit: no sample of a usual size settles on which side."
             more = _more(needed / measurement.n)
             return f"{more} would settle it if the rate stays: {self._where_to_add(outcome)}."
         if measurement.refused:

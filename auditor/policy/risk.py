@@ -26,6 +26,7 @@ EVENTS = {
     "model_inversion": "Somebody rebuilds what a group of people in the training data looks like",
     "reconstruction": "Somebody rebuilds a person's record from what training sends",
     "labels": "Somebody reads the labels behind an update",
+    "property": "Somebody learns a property of a client's records as a whole",
 }
 _PER_PERSON = frozenset({"tpr_at_fpr", "recovered_share"})
 _ORDER = (Band.S0, Band.S1, Band.S2, Band.S3)
@@ -121,7 +122,7 @@ def _cell(
         actor=scenario.name,
         event=EVENTS.get(event, event),
         attack_class=event,
-        success_band=top or (Band.INCONCLUSIVE if pieces else "not_tested"),
+        success_band=top or (Band.INCONCLUSIVE if pieces or _has_figures(planned) else "not_tested"),
         effort=points.level,
         effort_points=points.points,
         likelihood=likelihood,
@@ -140,7 +141,13 @@ def _why(pieces: Sequence[_Piece], reached: Sequence[_Piece], planned: Sequence[
         return f"by {pieces[0].outcome.attack}, {pieces[0].banded.because}"
     if all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned):
         return "no attack of this kind applies to this target; that is not a sign of resistance"
+    if _has_figures(planned):
+        return "figures were measured, but no rule turns figures of this kind into a level; people judge them"
     return "no attack of this kind gave a figure"
+
+
+def _has_figures(planned: Sequence[Outcome]) -> bool:
+    return any(is_measured(outcome) and outcome.measurements for outcome in planned)
 
 
 def _open_ends(planned: Sequence[Outcome], pieces: Sequence[_Piece]) -> list[str]:

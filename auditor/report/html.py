@@ -124,6 +124,7 @@ def _filters(words: Strings, *, printed: bool) -> dict[str, Callable[..., Any]]:
     return {
         "number": formatting.number,
         "pct": formatting.percent,
+        "pct_up": lambda value: formatting.percent(value, rounding=formatting.Rounding.UP),
         "up": lambda value: formatting.number(value, decimals=2, rounding=formatting.Rounding.UP),
         "down": lambda value: formatting.number(value, decimals=2, rounding=formatting.Rounding.DOWN),
         "date": formatting.date,

@@ -156,7 +156,7 @@ def test_command_prints_epsilon_and_what_it_means(audit: Path) -> None:
     result = CliRunner().invoke(app, ["account", str(audit)])
     assert result.exit_code == 0, result.output
     assert "Epsilon at most" in result.output
-    assert "less than the settings give" in result.output
+    assert "too low: the settings give at least" in result.output
     assert "membership: at most" in result.output
     assert "replace one" in result.output
     for word in ("guarantee", "certified", "compliant", "anonymous"):

@@ -122,7 +122,9 @@ def observed_kind(name: str) -> type:
 
 def run(name: str, context: RunContext | None = None) -> AttackOutput:
     kind, attack = observed_kind(name), made(name)
-    return attack.run(observation(kind, table=on_table(name)), needed_knowledge(name), context or RunContext(seed=5, batched=False))
+    return attack.run(
+        observation(kind, table=on_table(name)), needed_knowledge(name), context or RunContext(seed=5, batched=False)
+    )
 
 
 def tensors(output: AttackOutput) -> list[torch.Tensor]:
