@@ -83,15 +83,17 @@ class Summary:
 def summarise(results: Results, words: Strings) -> Summary:
     """What stands on the first page."""
     untested = list(untested_of(results, words))
+    answers = (*_attack_answers(results, words), epsilon_answer(results, words))
+    room = fitting(untested, above=len(answers))
     levels = {m.interval.level for o in results.outcomes for m in o.measurements if m.interval and m.value is not None}
     return Summary(
         scope=_scope(results, words),
         overall=overall(_counted(results), words),
-        answers=(*_attack_answers(results, words), epsilon_answer(results, words)),
+        answers=answers,
         level=", ".join(percent(level) for level in sorted(levels)),
-        untested=tuple(fitting(untested)),
-        untested_more=len(untested) - len(fitting(untested)),
-        decisions=tuple(decisions_of(results, words)),
+        untested=tuple(room),
+        untested_more=len(untested) - len(room),
+        decisions=tuple(decisions_of(results, words, above=len(answers))),
     )
 
 

@@ -17,6 +17,9 @@ NAMED = 3
 
 LONGEST = 240
 ROOM = 760
+USUAL, ANSWER = 4, 150
+"""Answers that leave that room, and what each further one takes of it, in characters."""
+
 OTHER_DATA = "; the target is "
 """Part of the reason that the attacks give where their modality is not the target's."""
 
@@ -55,7 +58,7 @@ def for_other_data(outcome: Outcome) -> bool:
     return outcome.status == OutcomeStatus.NOT_APPLICABLE and any(OTHER_DATA in reason for reason in outcome.reasons)
 
 
-def decisions_of(results: Results, words: Strings) -> list[Item]:
+def decisions_of(results: Results, words: Strings, *, above: int = 0) -> list[Item]:
     """What risks, findings and declarations ask of people, the most pressing first."""
     items = [*_risk_decisions(results, words), *_advice(results, words)]
     for lint in results.accounting.lints:
@@ -66,7 +69,7 @@ def decisions_of(results: Results, words: Strings) -> list[Item]:
     items.sort(key=lambda item: item.weight)
     if not items:
         items.append(Item(words.plain("decide.record")))
-    shown = fitting(items)
+    shown = fitting(items, above=above)
     if len(items) > len(shown):
         shown.append(Item(words.plain("decide.more", count=number(len(items) - len(shown)))))
     return [*shown, Item(words.plain("decide.repeat"))]
@@ -127,9 +130,9 @@ def _risk_decision(cell: RiskCell, results: Results, words: Strings) -> Item | N
     return None
 
 
-def fitting(items: Sequence[Item]) -> list[Item]:
-    """The first items, as many as the page has room for."""
-    room = ROOM
+def fitting(items: Sequence[Item], *, above: int = 0) -> list[Item]:
+    """The first items, as many as the page has room for below so many answers."""
+    room = ROOM - ANSWER * max(0, above - USUAL)
     shown: list[Item] = []
     for item in map(_short, items):
         room -= len(item.text) + 20
