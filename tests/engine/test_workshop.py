@@ -73,8 +73,9 @@ def test_an_attack_on_a_finite_prior_gets_it(tmp_path: Path) -> None:
     with ran(tmp_path, digits_target(), federation=federation, attacks=["inversion/prior-aware"]) as outcomes:
         found = [o for o in outcomes if o.attack == "inversion/prior-aware" and o.status == "measured"]
     assert found
-    shares = [m.value for outcome in found for m in outcome.measurements if m.metric == "recovered_share"]
-    assert max(share for share in shares if share is not None) == 1.0
+    answers = [m for outcome in found for m in outcome.measurements if m.metric == "answer_accuracy"]
+    assert max(m.value for m in answers if m.value is not None) == 1.0
+    assert {m.floor for m in answers} == {0.1}, "a blind guess among ten candidates"
 
 
 def test_reference_models_are_the_same_in_one_program_and_one_by_one(tmp_path: Path) -> None:
