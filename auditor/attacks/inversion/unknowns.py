@@ -62,11 +62,13 @@ class Unknowns:
         """Model inputs from free tensors; differentiable."""
         if not self.categorical:
             return free
-        parts, at = [], 0
+        # One split instead of slices: the derivative of each slice would be a tensor of full width.
+        sizes, at = list[int](), 0
         for column in sorted(self.categorical, key=lambda column: column.start):
-            parts += [free[..., at : column.start], free[..., column.start : column.stop].softmax(-1)]
+            sizes += [column.start - at, column.stop - column.start]
             at = column.stop
-        return torch.cat([*parts, free[..., at:]], dim=-1)
+        parts = torch.split(free, [*sizes, free.shape[-1] - at], dim=-1)
+        return torch.cat([part.softmax(-1) if i % 2 else part for i, part in enumerate(parts)], dim=-1)
 
     def harden(self, inputs: Tensor) -> Tensor:
         """Final records: categorical columns become the one-hot of their largest entry."""
