@@ -3,7 +3,7 @@
 import re
 
 from auditor.controls.catalogue import NotLaw, not_law
-from auditor.core.findings import Claim, ClaimKind
+from auditor.core.findings import Claim, ClaimKind, FindingStatus
 from auditor.core.results import Results
 
 _DECLARED = ("audit.name", "audit.purpose", "audit.organisation.controller", "privacy.override.reason")
@@ -23,15 +23,19 @@ def declared_claims(results: Results) -> tuple[Claim, ...]:
         return ()
     everything = texts | _scenario_texts(results)
     found = [claim for path, text in everything.items() for claim in _checked(results, path, text)]
-    if found or _epsilon_overstated(results):
+    found += _epsilon(results)
+    if found:
         return tuple(found)
     return (_claim("none", "No declared statement is at odds with the law packs or results.", True, texts),)
 
 
-def _epsilon_overstated(results: Results) -> bool:
-    """Is a smaller epsilon declared than the settings give? That has a claim of its own."""
-    claimed, epsilon = results.accounting.claimed_epsilon, results.accounting.epsilon
-    return claimed is not None and epsilon is not None and claimed < epsilon.lower
+def _epsilon(results: Results) -> list[Claim]:
+    """The stated epsilon, where the recomputed one does not bear it out."""
+    finding = next((f for f in results.findings if f.id == "accounting:claimed_epsilon"), None)
+    if finding is None or finding.status == FindingStatus.WITHIN:
+        return []
+    supports = False if finding.status == FindingStatus.EXCEEDS else None
+    return [_claim("privacy.claimed_epsilon", finding.sentence, supports, (finding.id,))]
 
 
 def contradicted(text: str) -> tuple[NotLaw, ...]:

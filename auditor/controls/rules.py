@@ -2,7 +2,7 @@
 
 ``achieve``: a result beyond its limit contradicts, results within support. ``assess``: having measured supports,
 whatever came out, for the provision asks for the assessment. ``record``: records support. ``triage``: people decide
-whether something happened; evidence never settles it.
+whether something happened; evidence never settles it, and any exceeded limit is a matter for them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,9 @@ from auditor.controls.catalogue import Asks, Entry
 from auditor.controls.evidence import CONTROL_OF, FAMILIES, WORDS, Evidence, Family
 from auditor.core.findings import ControlStatus
 from auditor.policy.words import listed, sentence
+
+_LEAKS = frozenset(CONTROL_OF) | {"dp_config_consistency", "dp_empirical_lower_bound", "claim_vs_evidence_check"}
+"""Kinds whose evidence names what went beyond a limit."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,14 @@ class Case:
         evidence: All evidence of the run by kind.
         dropped: Kinds that cannot apply to this target.
         until: The day until which the evidence counts, in words.
+        exceeded: A finding of the run exceeds its limit, of whatever kind.
     """
 
     entry: Entry
     evidence: Mapping[str, Evidence]
     dropped: frozenset[str]
     until: str
+    exceeded: bool = False
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -91,7 +96,7 @@ def decide(case: Case) -> Verdict:
         return Verdict(ControlStatus.OUTSIDE_REACH, _outside(case.entry))
     if not case.wanted:
         return _people(case)
-    if case.untested:
+    if case.untested and not (case.entry.asks == Asks.TRIAGE and case.exceeded):
         return Verdict(ControlStatus.NOT_TESTED, f"Not tested in this run: {_named(case.missing or case.wanted)}.")
     match case.entry.asks:
         case Asks.TRIAGE:
@@ -116,7 +121,9 @@ def _assessed(case: Case) -> Verdict:
         for kind in case.required
         if kind in case.evidence and case.evidence[kind].supports is None and FAMILIES.get(kind) == Family.TEST
     ]
-    beyond = f"Beyond a limit, and so part of the assessment: {_named([e.kind for e in case.against])}."
+    beyond = (
+        f"It asks for the assessment; what that found lies beyond a limit: {_named([e.kind for e in case.against])}."
+    )
     return _open(case, weak) or _supports(case, beyond if case.against else "")
 
 
@@ -130,19 +137,29 @@ def _open(case: Case, weak: Sequence[str]) -> Verdict | None:
     unusable = case.unusable()
     if unusable:
         parts.append(unusable)
-    return Verdict(ControlStatus.INCONCLUSIVE, sentence("; ".join(parts)), _ids(case.there)) if parts else None
+    if not parts:
+        return None
+    why = [text for kind in weak if kind not in CONTROL_OF for text in case.evidence[kind].sentences]
+    return Verdict(ControlStatus.INCONCLUSIVE, " ".join([sentence("; ".join(parts)), *why]), _ids(case.there))
 
 
 def _triage(case: Case) -> Verdict:
-    reason = "A simulated attack is not an incident. "
-    if case.against:
+    """People find out whether something happened; an exceeded limit of any kind is a reason to ask."""
+    reason = "What an audit finds is not an incident by itself. "
+    if not case.exceeded:
         reason += (
-            f"It becomes a matter to look into where it works against a model in use or on captured updates: "
-            f"{_named([evidence.kind for evidence in case.against])}."
+            "No finding of this run exceeds a limit; that does not show that nothing happened, for an audit does not "
+            "watch the system in use."
         )
-    else:
-        reason += "Nothing in this run calls for a closer look; whether something happened is for people to find out."
-    return Verdict(ControlStatus.INCONCLUSIVE, reason, _ids(case.there))
+        return Verdict(ControlStatus.INCONCLUSIVE, reason, _ids(case.there))
+    beyond = [e for e in case.evidence.values() if e.supports is False and e.kind in _LEAKS]
+    named = f": {_named([evidence.kind for evidence in beyond])}" if beyond else ""
+    reason += (
+        f"This run went beyond a limit{named}. Where the model is already in use, or such updates were really sent, "
+        "that calls for an assessment by people: did an incident occur, and must somebody be told? This run cannot say."
+    )
+    shown = dict.fromkeys((*_ids(case.there), *_ids(beyond)))
+    return Verdict(ControlStatus.INCONCLUSIVE, reason, tuple(shown))
 
 
 def _people(case: Case) -> Verdict:

@@ -8,7 +8,7 @@ from auditor.controls.dates import applicable, leading_date, written
 from auditor.controls.declared import declared_claims
 from auditor.controls.evidence import CLASS_OF_KIND, Evidence, by_kind
 from auditor.controls.rules import Case, Verdict, decide
-from auditor.core.findings import ControlRow, ControlStatus
+from auditor.core.findings import ControlRow, ControlStatus, FindingStatus
 from auditor.core.results import Results
 
 ENTRY_VALID = datetime.timedelta(days=365)
@@ -43,9 +43,10 @@ def _rows(
 ) -> list[ControlRow]:
     dropped = _cannot_apply(results)
     until = _expiry(results)
+    exceeded = any(finding.status == FindingStatus.EXCEEDS for finding in results.findings)
     rows = []
     for entry in catalogue.entries:
-        case = Case(entry, evidence, dropped, written(until) if until else "an unknown date")
+        case = Case(entry, evidence, dropped, written(until) if until else "an unknown date", exceeded)
         verdict = _stale(entry, case, until, today) or decide(case)
         rows.append(_row(catalogue, entry, verdict, today))
     return rows

@@ -25,6 +25,9 @@ class Band(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+_REACH = {Band.S2: "clear success", Band.S3: "high success"}
+
+
 class Banded(NamedTuple):
     """A band with its reason as a clause."""
 
@@ -89,7 +92,7 @@ def _membership(measurement: Measurement) -> Banded:
     if low >= rule.LIKELIHOOD_RATIO_S3:
         return Banded(Band.S3, said)
     if low <= rule.LIKELIHOOD_RATIO_S0 and high > rule.LIKELIHOOD_RATIO_S1:
-        return Banded(Band.INCONCLUSIVE, f"{said}: too wide to say")
+        return Banded(Band.INCONCLUSIVE, f"{said}: {_from_chance_to(band_of_ratio(high))}")
     if high > rule.LIKELIHOOD_RATIO_S1:
         return Banded(Band.S2, said)
     return Banded(Band.S1, said)
@@ -127,5 +130,11 @@ def _share(low: float, high: float, *, lowest: float, said: str) -> Banded:
     if high <= lowest:
         return Banded(Band.S0, said)
     if low <= lowest and high > max(rule.SHARE_S1, lowest):
-        return Banded(Band.INCONCLUSIVE, f"{said}: too wide to say")
+        reach = Band.S3 if high >= rule.SHARE_S3 else Band.S2
+        return Banded(Band.INCONCLUSIVE, f"{said}: {_from_chance_to(reach)}")
     return Banded(Band.S1 if high <= rule.SHARE_S1 else Band.S2, said)
+
+
+def _from_chance_to(band: Band) -> str:
+    """Where an interval that holds chance as well ends."""
+    return f"too wide for one level, from no more than chance to {_REACH[band]}"

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from auditor.core.findings import Claim, ClaimKind, Finding, FindingStatus
+from auditor.core.findings import Claim, ClaimKind, Finding
 from auditor.core.privacy import LintSeverity
 from auditor.core.results import Results
 from auditor.policy import keys
 from auditor.policy.cap import why_unverified
 from auditor.policy.epsilon import bracket
-from auditor.policy.words import number, one_in, percent, sentence
+from auditor.policy.words import one_in, percent, sentence
 
 
 def bound_claims(results: Results, findings: Sequence[Finding]) -> tuple[Claim, ...]:
@@ -34,12 +34,12 @@ def _epsilon(results: Results, findings: Sequence[Finding]) -> Claim:
 
 
 def _strength(results: Results, findings: Sequence[Finding]) -> tuple[bool | None, str]:
-    """Supports only where the bound itself, verified, keeps membership at every limit that was fixed for it."""
+    """Supports only where the bound itself, verified, keeps membership at every limit that was fixed for it.
+
+    It never contradicts: a bound that is too loose shows no leak. Neither does a stated epsilon that is too small;
+    it is a declaration, and judged as one.
+    """
     epsilon = results.accounting.epsilon
-    if any(f.id == "accounting:claimed_epsilon" and f.status == FindingStatus.EXCEEDS for f in findings):
-        given = bracket(epsilon) if epsilon else "unknown"
-        claimed = number(results.accounting.claimed_epsilon or 0.0)
-        return False, f"The claimed epsilon of {claimed} is smaller than what these settings give: {given}."
     if epsilon is None:
         return None, sentence(f"Epsilon was not recomputed: {results.accounting.reason or 'no reason was recorded'}")
     if math.isinf(epsilon.upper):

@@ -19,13 +19,12 @@ _MANY = "Among many comparisons, a verdict that is wrong by chance becomes more 
 def judged(results: Results) -> Results:
     """The same run with findings, claims, coverage and risks filled in, and a word on how many limits there were."""
     findings = _findings(results)
-    return results.model_copy(
+    rated = results.model_copy(update={"findings": findings, "risks": risks(results, findings)})
+    return rated.model_copy(
         update={
-            "findings": findings,
-            "claims": claims(results, findings),
-            "coverage": coverage(results),
-            "risks": risks(results, findings),
-            "limits": _limits(results, findings),
+            "claims": claims(rated, findings),
+            "coverage": coverage(rated),
+            "limits": _limits(rated, findings),
         }
     )
 

@@ -91,7 +91,8 @@ def _cell(cell: RiskCell, overrides: Sequence[Override]) -> OverriddenCell:
     values = {override.quantity: override.value for override in overrides}
     likelihood = values.get("likelihood", cell.likelihood)
     severity = values.get("severity", cell.severity)
-    return OverriddenCell(cell, likelihood, severity, zone(likelihood, severity), tuple(overrides))
+    asked = zone(likelihood, severity, unknown=cell.zone)
+    return OverriddenCell(cell, likelihood, severity, asked, tuple(overrides))
 
 
 def _why_void(override: Override, results: Results, others: Sequence[Override], today: datetime.date) -> str:

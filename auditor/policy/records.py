@@ -1,4 +1,7 @@
-"""Claims that a record exists: what was tested, with what, against which limits. They say nothing about leakage."""
+"""Claims that a record exists: what was tested, with what, against which limits. They say nothing about leakage.
+
+The proposed likelihood is more than a record: it stays open as long as one of them is not known.
+"""
 
 from collections.abc import Callable
 
@@ -18,7 +21,28 @@ def record_claims(results: Results) -> tuple[Claim, ...]:
             made.append(
                 Claim(id=f"record:{kind}", kind=of, sentence=text, evidence_kind=kind, supports=True, evidence=("run",))
             )
-    return (*made, *_sensitive_membership(results))
+    return (*made, *_likelihoods(results), *_sensitive_membership(results))
+
+
+def _likelihoods(results: Results) -> tuple[Claim, ...]:
+    """The proposed likelihoods; open as long as one is not known, or known as a lower end only."""
+    if not results.risks:
+        return ()
+    unknown = sum(cell.likelihood is None for cell in results.risks)
+    least = sum(cell.likelihood is not None and cell.at_least for cell in results.risks)
+    parts = [f"for {unknown} it is not known"] if unknown else []
+    parts += [f"for {least} only the least is known"] if least else []
+    text = f"A likelihood from 1 to 4 is proposed by a fixed rule for {count(len(results.risks), 'feared event')}"
+    return (
+        Claim(
+            id="record:likelihood_proposal",
+            kind=ClaimKind.MEASUREMENT,
+            sentence=f"{'; '.join([text, ' and '.join(parts)] if parts else [text])}.",
+            evidence_kind="likelihood_proposal",
+            supports=None if parts else True,
+            evidence=("run",),
+        ),
+    )
 
 
 def _sensitive_membership(results: Results) -> tuple[Claim, ...]:
@@ -116,10 +140,6 @@ def _bundle(results: Results) -> str:
     return "Every figure of the report is read from one file, whose SHA-256 the report prints."
 
 
-def _likelihood(results: Results) -> str:
-    return "A likelihood from 1 to 4 is proposed by a fixed rule, with its inputs." if results.outcomes else ""
-
-
 def _inputs(results: Results) -> str:
     return "The results are arranged for the author of an impact assessment." if results.outcomes else ""
 
@@ -141,7 +161,6 @@ _RECORDS: dict[str, tuple[ClaimKind, Callable[[Results], str]]] = {
     "model_fingerprint": (ClaimKind.MEASUREMENT, _model),
     "data_fingerprint": (ClaimKind.MEASUREMENT, _data),
     "evidence_bundle_hash": (ClaimKind.MEASUREMENT, _bundle),
-    "likelihood_proposal": (ClaimKind.MEASUREMENT, _likelihood),
     "risk_input_summary": (ClaimKind.MEASUREMENT, _inputs),
     "finding_timestamp": (ClaimKind.MEASUREMENT, _timestamp),
 }

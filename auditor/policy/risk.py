@@ -9,13 +9,14 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from auditor.core.findings import Finding, RiskCell
+from auditor.core.findings import Finding, FindingStatus, RiskCell
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.core.results import Organisation, Results, ScenarioSummary
 from auditor.policy import rule
 from auditor.policy.bands import Band, Banded, band
 from auditor.policy.cap import verified_cap
-from auditor.policy.roles import is_measured, is_test
+from auditor.policy.negative import faulty_control
+from auditor.policy.roles import is_measured, is_test, powerless
 from auditor.policy.words import count, listed, sentence
 
 EVENTS = {
@@ -30,6 +31,15 @@ EVENTS = {
 }
 _PER_PERSON = frozenset({"tpr_at_fpr", "recovered_share"})
 _ORDER = (Band.S0, Band.S1, Band.S2, Band.S3)
+UNTESTED = "undetermined: test before use"
+UNSETTLED = "not settled: settle it before use, or decide without knowing"
+UNRULED = "not settled: people judge the figures"
+_POWERLESS = "the attack finds nothing even where everything is laid open, so its low figure shows nothing"
+_OWN_SCALE = (
+    "its figures are within the limits fixed for them; the level follows a fixed scale of its own, so that no choice "
+    "of a limit can lower it"
+)
+_UNCLEAN = "the negative control was not clean, so the success may come from the samples and not from the model"
 
 
 class Effort(NamedTuple):
@@ -82,10 +92,10 @@ def severity(organisation: Organisation, event: str) -> int:
     return max(1, min(rule.HIGHEST, level))
 
 
-def zone(likelihood: int | None, level: int) -> str:
-    """What the cell asks of people."""
+def zone(likelihood: int | None, level: int, *, unknown: str = UNTESTED) -> str:
+    """What the cell asks of people; ``unknown`` where there is no likelihood."""
     if likelihood is None:
-        return "undetermined: test before use"
+        return unknown
     if likelihood >= 3 and level >= 3:
         return "decide before use; consider Art. 36 GDPR"
     return "treat or justify" if likelihood >= 3 or level >= 3 else "record"
@@ -99,13 +109,7 @@ def _event(outcome: Outcome) -> str:
 def _cell(
     results: Results, scenario: ScenarioSummary, event: str, planned: Sequence[Outcome], findings: Sequence[Finding]
 ) -> RiskCell:
-    pieces = [
-        _Piece(outcome, measurement, banded)
-        for outcome in planned
-        if is_measured(outcome)
-        for measurement in outcome.measurements
-        if (banded := band(measurement)) is not None
-    ]
+    pieces = _pieces(results, planned)
     settled = [piece for piece in pieces if piece.banded.band in _ORDER]
     top = max((piece.banded.band for piece in settled), key=_ORDER.index, default=None)
     reached = [piece for piece in settled if piece.banded.band == top]
@@ -118,6 +122,11 @@ def _cell(
     points = min((effort(scenario, piece.outcome) for piece in reached), default=effort(scenario, planned[0]))
     level = severity(results.organisation, event)
     likelihood = rule.LIKELIHOOD[top][points.level] if top else None
+    reasons += open_ends
+    if event == "membership" and faulty_control(results):
+        reasons.append(_UNCLEAN)
+    if (likelihood is None or likelihood >= 3) and _all_within(planned, findings):
+        reasons.append(_OWN_SCALE)
     return RiskCell(
         actor=scenario.name,
         event=EVENTS.get(event, event),
@@ -128,10 +137,39 @@ def _cell(
         likelihood=likelihood,
         at_least=likelihood != rule.HIGHEST and bool(open_ends or top is None),
         severity=level,
-        zone=zone(likelihood, level),
-        reason=" ".join(sentence(part) for part in [*reasons, *open_ends, _exposed(results, reached)] if part),
+        zone=zone(likelihood, level, unknown=_unknown(pieces, planned)),
+        reason=" ".join(sentence(part) for part in [*reasons, _exposed(results, reached)] if part),
         evidence=tuple(dict.fromkeys(outcome.key for outcome in planned)),
     )
+
+
+def _pieces(results: Results, planned: Sequence[Outcome]) -> list[_Piece]:
+    """Every figure with its band; a low figure of an attack without power has none."""
+    weak = powerless(results.outcomes)
+    found = []
+    for outcome in planned:
+        for measurement in outcome.measurements if is_measured(outcome) else ():
+            banded = band(measurement)
+            if banded is None:
+                continue
+            if outcome.attack in weak and banded.band in {Band.S0, Band.S1}:
+                banded = Banded(Band.INCONCLUSIVE, _POWERLESS)
+            found.append(_Piece(outcome, measurement, banded))
+    return found
+
+
+def _all_within(planned: Sequence[Outcome], findings: Sequence[Finding]) -> bool:
+    """Does every figure of the cell that has a limit keep it?"""
+    keys = {outcome.key for outcome in planned}
+    limited = [finding.status for finding in findings if finding.outcome in keys and finding.limit is not None]
+    return set(limited) == {FindingStatus.WITHIN}
+
+
+def _unknown(pieces: Sequence[_Piece], planned: Sequence[Outcome]) -> str:
+    """What a cell without a likelihood asks: a test, a better one, or a judgement."""
+    if pieces:
+        return UNSETTLED
+    return UNRULED if _has_figures(planned) else UNTESTED
 
 
 def _why(pieces: Sequence[_Piece], reached: Sequence[_Piece], planned: Sequence[Outcome]) -> str:

@@ -6,7 +6,7 @@ Hashed into the protocol before a run, so that nobody can move it afterwards. Ra
 from types import MappingProxyType
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 LIKELIHOOD_RATIO_S0: Final = 2.0
 LIKELIHOOD_RATIO_S1: Final = 5.0

@@ -121,7 +121,8 @@ def _risk_decision(cell: RiskCell, results: Results, words: Strings) -> Item | N
         "severity": level_words(cell.severity, words),
     }
     if cell.likelihood is None:
-        return Item(words.plain("decide.undetermined", **values), weight=3)
+        tried = "undetermined" if cell.success_band == "not_tested" else "unsettled"
+        return Item(words.plain(f"decide.{tried}", **values), weight=3)
     high = (cell.likelihood >= 3) + (cell.severity >= 3)
     if high == 2:
         return Item(words.plain("decide.both", **values), weight=0)

@@ -40,8 +40,8 @@ CLEAN = tuple(claim("negative_controls", True, f"measured:controls:{c}") for c i
 DIRTY = (claim("negative_controls", False, "measured:controls:membership"),)
 
 
-def verdict(*claims, dropped=(), **fields):
-    return decide(Case(entry(**fields), by_kind(claims), frozenset(dropped), "20 November 2027"))
+def verdict(*claims, dropped=(), exceeded=False, **fields):
+    return decide(Case(entry(**fields), by_kind(claims), frozenset(dropped), "20 November 2027", exceeded))
 
 
 def test_supports_always_says_for_what():
@@ -133,7 +133,7 @@ def test_no_evidence_kind_is_outside_reach():
 def test_having_assessed_supports_whatever_came_out(supports):
     found = verdict(claim("mia_tpr_at_fpr", supports), *CLEAN, asks="assess")
     assert found.status == S.SUPPORTS
-    assert ("Beyond a limit" in found.reason) is (supports is False)
+    assert ("lies beyond a limit: membership inference" in found.reason) is (supports is False)
 
 
 def test_an_assessment_left_open_is_inconclusive():
@@ -143,10 +143,38 @@ def test_an_assessment_left_open_is_inconclusive():
 
 @pytest.mark.parametrize("supports", [True, False, None])
 def test_triage_is_never_settled_by_a_simulation(supports):
-    found = verdict(claim("gia_reconstruction_match", supports), asks="triage", kinds=("gia_reconstruction_match",))
+    one = claim("gia_reconstruction_match", supports)
+    found = verdict(one, asks="triage", kinds=("gia_reconstruction_match",), exceeded=supports is False)
     assert found.status == S.INCONCLUSIVE
-    assert found.reason.startswith("A simulated attack is not an incident.")
-    assert ("captured updates" in found.reason) is (supports is False)
+    assert found.reason.startswith("What an audit finds is not an incident by itself.")
+    assert ("calls for an assessment" in found.reason) is (supports is False)
+    assert "This run went beyond a limit: reconstruction from updates." in found.reason or supports is not False
+
+
+@pytest.mark.parametrize("told", [True, None])
+def test_any_exceeded_limit_is_a_matter_for_people(told):
+    """Also one that has nothing to do with the kinds which the provision names, and where those were not tested."""
+    kinds = ("extraction_rate", "finding_timestamp")
+    others = (claim("mia_tpr_at_fpr", False), claim("finding_timestamp", told))
+    found = verdict(*others, asks="triage", kinds=kinds, exceeded=True)
+    assert found.status == S.INCONCLUSIVE
+    assert "This run went beyond a limit: membership inference." in found.reason
+    assert "claim:mia_tpr_at_fpr" in found.evidence
+    assert verdict(claim("mia_tpr_at_fpr", False), asks="triage", kinds=kinds, exceeded=True).status == S.INCONCLUSIVE
+    assert verdict(claim("finding_timestamp", told), asks="triage", kinds=kinds).status == S.NOT_TESTED
+
+
+def test_no_exceeded_limit_is_never_called_nothing():
+    kinds = ("gia_reconstruction_match",)
+    reason = verdict(claim(kinds[0], True), asks="triage", kinds=kinds).reason
+    assert "does not show that nothing happened" in reason
+    assert "closer look" not in reason
+
+
+def test_what_is_left_open_says_why_where_no_attack_does():
+    found = verdict(claim("likelihood_proposal", None), asks="assess", kinds=("likelihood_proposal",))
+    assert found.status == S.INCONCLUSIVE
+    assert found.reason == "Left open: the proposed likelihood. About likelihood_proposal."
 
 
 def test_what_people_declare_is_not_evidence():

@@ -62,8 +62,22 @@ def test_results_beyond_limits_contradict_what_must_be_achieved_and_feed_what_mu
     assert made["AML.T0024.001"].status == S.CONTRADICTS
     assessed = made["gdpr-art-35-7-c"]
     assert assessed.status == S.SUPPORTS
-    assert "Beyond a limit" in assessed.reason
-    assert made["gdpr-art-33-34"].status == S.INCONCLUSIVE
+    assert "It asks for the assessment; what that found lies beyond a limit" in assessed.reason
+    for name in ("gdpr-art-33-34", "aia-art-73"):
+        assert made[name].status == S.INCONCLUSIVE
+        assert "calls for an assessment by people" in made[name].reason
+
+
+def test_only_labels_beyond_a_limit_still_ask_for_an_assessment():
+    limit = Threshold(metric="label_accuracy", limit=0.5, reason="half")
+    read = inversion(
+        measurement(0.9, 0.8, 0.95, metric="label_accuracy", floor=0.2),
+        attack="inversion/labels",
+        attack_class="attribute",
+    )
+    made = rows(inversion(recovered(0.0, 0.0, 0.05)), read, scenarios=(server(limit),))
+    for name in ("gdpr-art-33-34", "aia-art-73"):
+        assert "This run went beyond a limit: attribute inference." in made[name].reason
 
 
 def test_ai_act_rows_are_no_duty_before_their_day():
@@ -102,11 +116,39 @@ def test_an_unknown_finish_is_said():
     assert "until an unknown date" in rows(*GOOD, run=nameless)["gdpr-art-5-1-f"].reason
 
 
-def test_a_wrongly_declared_epsilon_contradicts_protection_by_design():
+@pytest.mark.parametrize("recomputed", [epsilon(), epsilon(15.69, 15.69, 15.70)])
+def test_an_epsilon_stated_too_small_contradicts_the_statement_and_nothing_else(recomputed):
+    """Compared with the same run without the statement: only what asks whether declarations are true changes."""
+    report = AccountingReport(epsilon=recomputed, caps=caps((0.01, 0.02)), lints_checked=("a",))
+    silent = rows(*GOOD, accounting=report, settings=DP_SETTINGS)
+    stated = report.model_copy(update={"claimed_epsilon": 0.1})
+    made = rows(*GOOD, accounting=stated, settings=DP_SETTINGS)
+    assert {name for name in made if made[name].status != silent[name].status} == {"gdpr-art-5-1-a"}
+    assert made["gdpr-art-5-1-a"].status == S.CONTRADICTS
+    assert "The documents state epsilon 0.1" in made["gdpr-art-5-1-a"].reason
+    assert made["aia-art-4a"].status == S.NOT_TESTED
+    assert "leakage by subgroup" in made["aia-art-4a"].reason
+    assert made["sp800-226-epsilon-unit"].status == silent["sp800-226-epsilon-unit"].status
+
+
+def test_a_stated_epsilon_that_cannot_be_checked_leaves_the_declarations_open():
+    report = AccountingReport(epsilon=None, reason="unknown mechanism", claimed_epsilon=3.0, lints_checked=("a",))
+    assert rows(*GOOD, accounting=report, settings=DP_SETTINGS)["gdpr-art-5-1-a"].status == S.INCONCLUSIVE
+
+
+def test_documentation_is_not_judged_by_an_epsilon():
     report = AccountingReport(epsilon=epsilon(), claimed_epsilon=0.1, caps=caps((0.01, 0.02)), lints_checked=("a",))
-    made = rows(*GOOD, accounting=report, settings=DP_SETTINGS)
-    assert made["gdpr-art-25-1"].status == S.CONTRADICTS
-    assert made["sp800-226-epsilon-unit"].status == S.CONTRADICTS
+    row = rows(*GOOD, accounting=report, settings=DP_SETTINGS)["edpb-op-28-2024-par-58"]
+    assert row.status == S.SUPPORTS
+    assert "beyond a limit" not in row.reason
+
+
+def test_a_security_level_rests_on_no_unknown_likelihood():
+    assert rows(*GOOD)["gdpr-art-32-2"].status == S.SUPPORTS
+    wide = (*GOOD[:2], inversion(recovered(0.1, 0.0, 0.6)))
+    row = rows(*wide)["gdpr-art-32-2"]
+    assert row.status == S.INCONCLUSIVE
+    assert "for 1 it is not known" in row.reason
 
 
 def test_a_language_model_is_asked_for_extraction():

@@ -120,7 +120,7 @@ def test_a_verified_epsilon_that_keeps_every_limit_supports():
 @pytest.mark.parametrize(
     ("report", "supports"),
     [
-        ({"claimed_epsilon": 0.1}, False),
+        ({"claimed_epsilon": 0.1}, True),  # the claim is a declaration, judged as one
         ({"claimed_epsilon": 1.0}, True),
         ({"caps": caps((0.01, 0.2))}, None),
         ({"caps": None}, None),
@@ -150,7 +150,31 @@ def test_without_a_mechanism_nothing_is_claimed_of_one():
     made = claims(outcome(measurement()))
     assert not any(name.startswith("bound:") for name in made)
     stated = claims(accounting=NO_PRIVACY.model_copy(update={"claimed_epsilon": 1.0}))
-    assert stated["bound:epsilon"].supports is False
+    assert stated["bound:epsilon"].supports is None
+
+
+@pytest.mark.parametrize("claimed", [0.01, 0.4, 1.0, 100.0])
+def test_what_people_state_as_epsilon_moves_nothing_about_the_bound(claimed):
+    stated, silent = claims(**dp(claimed_epsilon=claimed)), claims(**dp())
+    assert stated["bound:epsilon"].supports is silent["bound:epsilon"].supports
+    loose = dp(claimed_epsilon=claimed) | {"accounting": dp(caps=caps((0.01, 0.2)))["accounting"]}
+    assert claims(**loose)["bound:epsilon"].supports is None
+
+
+def likelihood(*outcomes):
+    return claims(*outcomes)["record:likelihood_proposal"]
+
+
+def test_a_likelihood_that_is_not_known_supports_nothing():
+    known = outcome(measurement(0.03, 0.02, 0.04))
+    assert likelihood(known).supports is True
+    wide = inversion(recovered(0.1, 0.0, 0.6))
+    found = likelihood(known, wide)
+    assert (found.supports, "2 feared events; for 1 it is not known." in found.sentence) == (None, True)
+    least = likelihood(known, outcome(status=OutcomeStatus.NOT_RUN, attack="membership/rmia", reasons=("budget",)))
+    assert least.supports is None
+    assert "for 1 only the least is known" in least.sentence
+    assert "record:likelihood_proposal" not in claims()
 
 
 def test_membership_sensitivity_is_a_declaration():

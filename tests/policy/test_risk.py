@@ -1,5 +1,6 @@
 import pytest
 
+from auditor.core.findings import Threshold
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.privacy import AccountingReport, Agreement, AttackCaps, CapPoint, Lint, LintSeverity
 from auditor.core.results import Organisation
@@ -18,6 +19,7 @@ from tests.results_builder import (
     recovered,
     released,
     results,
+    server,
 )
 
 
@@ -137,6 +139,57 @@ def test_nothing_measured_is_undetermined():
     assert "not a sign of resistance" in absent.reason
     wide = cell(outcome(measurement(0.02, 0.0, 0.2)))
     assert (wide.success_band, wide.likelihood, wide.at_least) == ("inconclusive", None, True)
+
+
+def test_what_is_measured_but_wide_is_settled_and_not_tested_again():
+    wide = cell(outcome(measurement(0.02, 0.0, 0.09)))
+    assert "from no more than chance to clear success" in wide.reason
+    assert wide.zone == "not settled: settle it before use, or decide without knowing"
+    assert "to high success" in cell(outcome(measurement(0.02, 0.0, 0.2))).reason
+    assert cell(outcome(status=OutcomeStatus.FAILED)).zone == "undetermined: test before use"
+    assert cell(outcome(measurement(metric="auc"))).zone == "not settled: people judge the figures"
+
+
+HALF = Threshold(metric="answer_accuracy", limit=0.5, reason="half of what a guess leaves open", beyond_guess=True)
+
+
+def source(low, high):
+    """Which client a record comes from, among ten."""
+    found = measurement((low + high) / 2, low, high, metric="answer_accuracy", floor=0.05)
+    return inversion(found, attack="inference/source", attack_class="attribute")
+
+
+@pytest.mark.parametrize(("low", "high", "band"), [(0.09, 0.17, "inconclusive"), (0.15, 0.3, "S2")])
+def test_a_figure_within_its_limit_beside_another_level_says_why(low, high, band):
+    run = judged(results(source(low, high), scenarios=(server(HALF),)))
+    assert [finding.status for finding in run.findings if finding.limit is not None] == ["within"]
+    (found,) = run.risks
+    assert found.success_band == band
+    assert "within the limits fixed for them; the level follows a fixed scale of its own" in found.reason
+    assert not found.zone.startswith("undetermined")
+
+
+def test_a_level_that_agrees_with_the_limits_needs_no_such_word():
+    low = cell(source(0.0, 0.06), scenarios=(server(HALF),))
+    assert (low.success_band, "scale of its own" in low.reason) == ("S0", False)
+    high = cell(source(0.7, 0.9), scenarios=(server(HALF),))
+    assert (high.success_band, "scale of its own" in high.reason) == ("S3", False)
+
+
+def test_a_low_figure_of_an_attack_without_power_gives_no_level():
+    blind = inversion(recovered(0.0, 0.0, 0.03), control="positive", scenario="single-record")
+    found = cell(inversion(recovered(0.0, 0.0, 0.04)), blind)
+    assert (found.success_band, found.likelihood) == ("inconclusive", None)
+    assert "finds nothing even where everything is laid open" in found.reason
+    strong = cell(inversion(recovered(0.7, 0.6, 0.8)), blind)
+    assert strong.likelihood == 4
+
+
+def test_an_unclean_control_is_said_beside_the_level():
+    dirty = outcome(measurement(0.3, 0.2, 0.4), state=ModelState.INITIAL)
+    assert "negative control was not clean" in cell(outcome(measurement(0.5, 0.4, 0.6)), dirty).reason
+    clean = outcome(measurement(0.01, 0.005, 0.02), state=ModelState.INITIAL)
+    assert "negative control" not in cell(outcome(measurement(0.5, 0.4, 0.6)), clean).reason
 
 
 def test_negative_controls_are_no_risk():
