@@ -102,7 +102,8 @@ def setup_of(
     rounded down, which can only lower what the game shows.
 
     Args:
-        records: Training records of the declared federation.
+        records: Training records of the declared federation; under record-level DP-SGD, clients times the records of
+            the client that is played.
         canaries: For one game.
         opposite: See :class:`Setup`.
         steps: Accounted steps.
@@ -128,7 +129,7 @@ def _plain(local: LocalSettings) -> LocalSettings:
 
 
 def _silo(federation: FederationSettings, records: int, canaries: int) -> _Sized:
-    """One client: silos hold different people, so each is a mechanism of its own, and all are alike."""
+    """One client: silos hold different people, so each is a mechanism of its own."""
     held, size = max(1, records // federation.clients), federation.local.batch_size
     batches = math.ceil(held / size)
     if held < canaries:

@@ -83,7 +83,7 @@ def assemble(
         model=traits_of(target.model, batch_norm=settings.federation.batch_norm),
         observed=observed,
     )
-    audits = judged_audits(games, settings, records=len(target.members), account=account)
+    audits = judged_audits(games, settings, account=account)
     results = Results(
         name=settings.audit.name,
         run=_run_info(document, plan, done, audits, facts=facts, finished=finished),

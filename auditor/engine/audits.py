@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from auditor.accounting.caps import GaussianProfile, loss_profile
-from auditor.accounting.from_settings import spec_from_settings
+from auditor.accounting.silos import Worst, worst_silo
 from auditor.accounting.spec import Adjacency, PrivacySpec, Refused, Sampler
 from auditor.auditing.declared import declared_curve, p_value
 from auditor.auditing.estimates import gaussian_fit
@@ -25,7 +25,8 @@ from auditor.core.privacy import STATEMENTS, AccountingReport, EpsilonAudit, Eps
 from auditor.core.seeds import derive_seed
 from auditor.core.shape import Task
 from auditor.engine.packing import pack, unpack
-from auditor.engine.units import Unit
+from auditor.engine.practice import silo_sizes
+from auditor.engine.units import AUDITED, Unit, UnitKind, unit_seed
 from auditor.learning.randomness import seeded
 from auditor.store.journal import JournalEntry
 from auditor.targets.target import Target
@@ -69,12 +70,14 @@ class PlannedAudit:
         seconds: Estimated, all games.
         code_sha256: Of the user's own step.
         relabelled: Records whose label a coin decides, where the model itself is trained.
+        spec: What is accounted for, of the silo that is played.
     """
 
     name: str
     status: str
     reason: str = ""
     setup: Setup | None = None
+    spec: PrivacySpec | None = None
     games: int = 0
     seconds: float = 0.0
     code_sha256: str = ""
@@ -102,16 +105,18 @@ def plan_audits(settings: AuditSettings, target: Target) -> tuple[PlannedAudit, 
         return ()
     name = "code" if wanted.code else "mechanism"
     try:
-        spec = spec_from_settings(settings.federation, privacy, records=len(target.members))
-        setup = _setup(settings, spec, records=len(target.members))
+        worst = _worst(settings, target)
+        setup = _setup(settings, worst, records=len(target.members))
     except AuditorError as error:
         return (PlannedAudit(name, OutcomeStatus.NOT_APPLICABLE, str(error)),)
-    if spec.noiseless:
+    if worst.spec.noiseless:
         return (PlannedAudit(name, OutcomeStatus.NOT_APPLICABLE, "no noise is declared, so nothing is promised"),)
     each = _seconds(setup, name)
     games = _games(wanted.canaries, setup, each)
     digest = target.private_step.sha256() if target.private_step else ""
-    planned = PlannedAudit(name, RUN, setup=setup, games=games, seconds=games * each, code_sha256=digest)
+    planned = PlannedAudit(
+        name, RUN, setup=setup, spec=worst.spec, games=games, seconds=games * each, code_sha256=digest
+    )
     return (planned, *_labels(settings, target))
 
 
@@ -131,8 +136,20 @@ def _labels(settings: AuditSettings, target: Target) -> tuple[PlannedAudit, ...]
     return (PlannedAudit("labels", RUN, games=1, seconds=3e-3 * steps, relabelled=min(GAME, len(target.members))),)
 
 
-def _setup(settings: AuditSettings, spec: PrivacySpec, *, records: int) -> Setup:
-    federation, records = _as_accounted(settings.federation, settings.privacy, spec, records=records)
+def _worst(settings: AuditSettings, target: Target) -> Worst:
+    """The specification of the silo where epsilon is largest: the one that the account speaks of."""
+    seed = unit_seed(settings.audit.seed, UnitKind.TRAIN, AUDITED)
+    return worst_silo(
+        settings.federation,
+        settings.privacy,
+        records=len(target.members),
+        silos=silo_sizes(target, settings.federation, seed=seed),
+    )
+
+
+def _setup(settings: AuditSettings, worst: Worst, *, records: int) -> Setup:
+    spec = worst.spec
+    federation, records = _as_accounted(settings.federation, settings.privacy, worst, records=records)
     if spec.steps > MOST_STEPS:
         raise Refused(f"One game would take {spec.steps:,} steps; at most {MOST_STEPS:,} are played.")
     asked = settings.epsilon_audit.canaries
@@ -148,12 +165,16 @@ def _setup(settings: AuditSettings, spec: PrivacySpec, *, records: int) -> Setup
 
 
 def _as_accounted(
-    federation: FederationSettings, privacy: PrivacySettings, spec: PrivacySpec, *, records: int
+    federation: FederationSettings, privacy: PrivacySettings, worst: Worst, *, records: int
 ) -> tuple[FederationSettings, int]:
-    """The federation with what ``privacy.override`` replaces: account and game both speak of the deployment."""
-    override = privacy.override
+    """The federation with what ``privacy.override`` replaces: account and game both speak of the deployment.
+
+    Under record-level DP-SGD all clients are as large as the one where epsilon is largest.
+    """
+    override, spec = privacy.override, worst.spec
+    alike = records if worst.held is None else worst.held * federation.clients
     if override is None:
-        return federation, records
+        return federation, alike
     records = override.records or records
     if privacy.mechanism != "dp_sgd":
         changed: dict[str, Any] = {"clients": override.records or federation.clients, "rounds": spec.steps}
@@ -161,7 +182,7 @@ def _as_accounted(
             changed["participation"] = ParticipationSettings(scheme="poisson", rate=override.sampling_rate)
         return federation.model_copy(update=changed), records
     if override.steps is None and override.sampling_rate is None:
-        return federation, records
+        return federation, alike
     if spec.sampler is Sampler.SHUFFLED:
         raise Refused("Steps of shuffled batches that were overridden cannot be played.")
     steps, held = spec.steps, math.ceil(1 / spec.phases[0].rate - 1e-9)
@@ -304,10 +325,10 @@ def games_of(
 
 
 def judged_audits(
-    games: Sequence[Games], settings: AuditSettings, *, records: int, account: AccountingReport
+    games: Sequence[Games], settings: AuditSettings, *, account: AccountingReport
 ) -> tuple[EpsilonAudit, ...]:
     """Every audit with its bounds. The account looks at no score, so it may fix how many canaries are guessed."""
-    return tuple(_judged(one, settings, records=records, epsilon=_epsilon_for(one, account)) for one in games)
+    return tuple(_judged(one, settings, epsilon=_epsilon_for(one, account)) for one in games)
 
 
 def _epsilon_for(one: Games, account: AccountingReport) -> EpsilonEstimate | None:
@@ -318,7 +339,7 @@ def _epsilon_for(one: Games, account: AccountingReport) -> EpsilonEstimate | Non
     return next((e for e in replaced if e.sampler == account.epsilon.sampler), None)
 
 
-def _judged(one: Games, settings: AuditSettings, *, records: int, epsilon: EpsilonEstimate | None) -> EpsilonAudit:
+def _judged(one: Games, settings: AuditSettings, *, epsilon: EpsilonEstimate | None) -> EpsilonAudit:
     planned = one.planned
     blank = EpsilonAudit(
         name=planned.name, title=_TITLES[planned.name], status=planned.status, reason=one.reason or planned.reason
@@ -332,7 +353,7 @@ def _judged(one: Games, settings: AuditSettings, *, records: int, epsilon: Epsil
     guesses = max(1, round(len(one.scores) * share))
     seed = derive_seed(settings.audit.seed, "epsilon audit", "ties")
     bounds = _bounds(one, delta=delta, guesses=guesses, seed=seed)
-    curve = _on_curve(one, settings, records=records, accounted=accounted, seed=seed)
+    curve = _on_curve(one, accounted=accounted, seed=seed)
     if curve is not None and curve.gaussian:
         bounds = [_gaussian(one, delta=delta, guesses=guesses, seed=seed), *bounds]
     return blank.model_copy(
@@ -383,13 +404,11 @@ class _Curve(NamedTuple):
     gaussian: bool
 
 
-def _on_curve(
-    one: Games, settings: AuditSettings, *, records: int, accounted: float | None, seed: int
-) -> _Curve | None:
-    setup = one.planned.setup
-    if accounted is None or setup is None:
+def _on_curve(one: Games, *, accounted: float | None, seed: int) -> _Curve | None:
+    setup, spec = one.planned.setup, one.planned.spec
+    if accounted is None or setup is None or spec is None:
         return None
-    profile = loss_profile(spec_from_settings(settings.federation, settings.privacy, records=records))
+    profile = loss_profile(spec)
     if profile is None:
         return None
     share = _share(accounted, _SAMPLED if setup.calibrated else _SHARES)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from auditor import __version__
 from auditor.core.canonical import digest
+from auditor.core.seeds import derive_seed
 
 
 class UnitKind(StrEnum):
@@ -26,6 +27,15 @@ class UnitKind(StrEnum):
 
 REVISIONS = {UnitKind.TRAIN: 1, UnitKind.REFERENCE: 1, UnitKind.OBSERVE: 1, UnitKind.ATTACK: 1, UnitKind.AUDIT: 1}
 """Raise a number when the engine computes something else for the same details."""
+
+
+AUDITED = "audited model"
+"""Name of the unit that trains it."""
+
+
+def unit_seed(seed: int, kind: UnitKind, name: str, *names: str | int) -> int:
+    """The seed of a unit, from the seed of the run and what names the unit."""
+    return derive_seed(seed, kind.value, name, *names)
 
 
 @dataclass(frozen=True)

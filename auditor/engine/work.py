@@ -18,7 +18,7 @@ from auditor.engine.adversary import Knows
 from auditor.engine.audits import RUN, audit_details
 from auditor.engine.paths import Paths
 from auditor.engine.plan import Plan, PlannedAttack
-from auditor.engine.units import Unit, UnitKind, make_unit
+from auditor.engine.units import AUDITED, Unit, UnitKind, make_unit, unit_seed
 from auditor.engine.views import OF_WEIGHTS, TRAININGS
 from auditor.targets.target import Target
 
@@ -138,7 +138,7 @@ class _Maker:
 
     def train(self) -> Unit:
         details = {"given": self._given, **({} if self._given else self._federation)}
-        return self._unit(UnitKind.TRAIN, "audited model", details)
+        return self._unit(UnitKind.TRAIN, AUDITED, details)
 
     def references(self, indices: Sequence[int]) -> Unit:
         """A model's seed follows from its index, not from its block."""
@@ -301,7 +301,7 @@ class _Maker:
             name,
             target=self._target,
             details=details,
-            seed=derive_seed(self._seed, kind.value, name, *names),
+            seed=unit_seed(self._seed, kind, name, *names),
             environment=self._environment,
             inputs=inputs,
         )

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from auditor.accounting.report import accounting_report
 from auditor.config.load import load_audit
 from auditor.engine.audits import plan_audits
+from auditor.engine.practice import silo_sizes
+from auditor.engine.units import AUDITED, UnitKind, unit_seed
 from auditor.targets.load import load_target
 from tests.e2e.audits import DIGITS, TUMOUR, auditor, results_of, written
 
@@ -73,6 +76,23 @@ def test_an_override_is_played_as_it_is_accounted(tmp_path: Path) -> None:
     (found,) = planned(audit(tmp_path, privacy={"override": override}))
     assert (found.setup.steps, found.setup.federation.rounds) == (40, 40)
     assert found.setup.federation.local.batch_size / found.setup.units == pytest.approx(0.01)
+
+
+def test_the_silo_where_epsilon_is_largest_is_played(tmp_path: Path) -> None:
+    """Unequal silos: the account is that of one silo, so a game of average ones would be blunter than the account."""
+    path = audit(tmp_path, federation={"partition": {"scheme": "dirichlet", "alpha": 5.0}})
+    document = load_audit(path)
+    target = load_target(document)
+    (found,) = planned(path)
+    silos = silo_sizes(
+        target, document.settings.federation, seed=unit_seed(document.settings.audit.seed, UnitKind.TRAIN, AUDITED)
+    )
+    settings, records = document.settings, len(target.members)
+    accounted = accounting_report(settings, positions=document.positions, records=records, silos=silos)
+    assert accounted.spec["records_in_silo"] == round(8 / found.spec.phases[0].rate)
+    assert accounted.spec["sampling_rate"] == found.spec.phases[0].rate > 8 * 2 / len(target.members)
+    assert found.setup.federation.local.batch_size / found.setup.units == pytest.approx(found.spec.phases[0].rate)
+    assert found.setup.steps == found.spec.steps
 
 
 @pytest.fixture(scope="module")
