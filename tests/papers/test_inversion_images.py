@@ -176,7 +176,9 @@ def test_imprint_copies_pictures(cifar: Records, records: int, bins: int, clip: 
     assert float((quality > 30).float().mean()) >= least
 
 
-@pytest.mark.parametrize(("records", "noise", "least"), [(1, 1e-4, 49.0), (1, 1e-3, 31.0), (16, 1e-4, 30.5)])
+@pytest.mark.parametrize(
+    ("records", "noise", "least"), [(1, 1e-4, 49.0), (1, 1e-3, 31.0), (16, 1e-4, 33.0), (16, 1e-3, 22.0)]
+)
 def test_imprint_under_noise(cifar: Records, records: int, noise: float, least: float) -> None:
     quality = imprinted(cifar, cifar[:records], bins=256, clip=1.0, noise=noise)
     print("imprint under noise:", records, noise, float(quality.mean()))

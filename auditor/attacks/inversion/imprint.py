@@ -25,13 +25,13 @@ _STEADY = 0.1
 class Imprint:
     """An inserted layer copies each record into its own bin of the update.
 
-    Fowl et al., 2022, arXiv:2110.13057 (Robbing the Fed). Three differences: the rows are shared between independent
-    random projections, so that two records that share a bin of one seldom share a bin of the other; the layer acts
-    on the outputs, where records leave factors of like size; and the readout knows the noise: bins are found by a
-    test on whole rows, rows without a record between them are averaged, and the scale of a record is fitted to its
-    bin as well as to the noisy bias; noise that is left on pictures is filtered by the patches of other pictures. A
-    client that pins the architecture, or
-    inspects the model it receives, notices this attack.
+    Fowl et al., 2022, arXiv:2110.13057 (Robbing the Fed). Four differences: the rows are shared between independent
+    random projections, so that two records that share a bin of one seldom share a bin of the other; a row has a
+    gradient for the records of its bin alone, so that clipping spends its bound on copies and not on sums; the layer
+    acts on the outputs, where records leave factors of like size; and the readout knows the noise: bins are found by
+    a test on whole rows, and the scale of a record is fitted to its bin and to other records as well as to the noisy
+    bias. Noise that is left on pictures is filtered by the patches of other pictures. A client that pins the
+    architecture, or inspects the model it receives, notices this attack.
     """
 
     name: ClassVar[str] = "inversion/imprint"
@@ -43,7 +43,7 @@ class Imprint:
         modalities=frozenset({Modality.IMAGE, Modality.TABULAR, Modality.TIMESERIES}),
         traits={"continuous_input": "the input is not continuous, so no layer can be put before it"},
     )
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     observes: ClassVar[tuple[type, ...]] = (ClientUpdate, Aggregate)
     attack_class: ClassVar[str] = "reconstruction"
 

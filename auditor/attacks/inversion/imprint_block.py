@@ -29,13 +29,18 @@ class Bins:
 
 
 class ImprintBlock(nn.Module):
-    """``decoder(relu(encoder(x)))``: each encoder row fires where the measurement of x is above its edge.
+    """``decoder(bins(encoder(x)))``: each encoder row has a gradient only where the measurement of x is in its bin.
 
-    All columns of the decoder are equal, so a record leaves the same factor in every row that fires for it, and
-    neighbouring rows differ by the records of one bin. The block adds to the outputs, with opposite sign for even
-    and odd classes: at a model that knows nothing yet, every record then leaves a factor of the same size. The
-    encoder is written small and the decoder large: that changes nothing in what the block computes, but the
-    encoder's gradient then outweighs all others, and clipping shrinks the others.
+    The sparse form of the block of Fowl et al., 2022, arXiv:2110.13057: a hard-tanh in place of the ReLU, flat outside
+    a row's bin. A record leaves its copy in one row of each projection and nowhere else, so that under clipping the
+    whole bound is spent on copies. Where every row below a record fires instead, the bound is spent on sums of
+    records, and noise hides their differences sooner (16 pictures, clipping norm 1, noise 1e-4: 44 dB, not 31 dB).
+
+    All columns of the decoder are equal, so that the factor that a record leaves does not depend on its bin. The
+    block adds to the outputs, with opposite sign for even and odd classes: at a model that knows nothing yet, every
+    record then leaves a factor of the same size. The encoder is written small and the decoder large: that changes
+    nothing in what the block computes, but the encoder's gradient then outweighs all others, and clipping shrinks the
+    others.
 
     Args:
         bins: Directions and edges.
@@ -46,8 +51,8 @@ class ImprintBlock(nn.Module):
 
     def __init__(self, bins: Bins, *, outputs: int, gain: float, scale: float) -> None:
         super().__init__()
-        projections, inputs = bins.directions.shape
-        rows = projections * bins.edges.shape[1]
+        self._projections, inputs = bins.directions.shape
+        rows = self._projections * bins.edges.shape[1]
         self.encoder = nn.Linear(inputs, rows)
         self.decoder = nn.Linear(rows, outputs, bias=False)
         signs = 1.0 - 2.0 * (torch.arange(outputs) % 2)
@@ -58,8 +63,14 @@ class ImprintBlock(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """What is added to the outputs, ``(n, outputs)``."""
-        result: Tensor = self.decoder(self.encoder(inputs.flatten(1)).relu())
+        above = self.encoder(inputs.flatten(1)).relu()
+        result: Tensor = self.decoder(torch.minimum(above, self._widths()))
         return result
+
+    def _widths(self) -> Tensor:
+        """Width of each bin in units of the encoder's outputs; the last of a projection is open. ``(rows,)``."""
+        offsets = self.encoder.bias.detach().reshape(self._projections, -1)
+        return nn.functional.pad(offsets[:, :-1] - offsets[:, 1:], (0, 1), value=float("inf")).flatten()
 
 
 class Imprinted(nn.Module):

@@ -44,7 +44,7 @@ class DisjointImprint:
         modalities=frozenset({Modality.IMAGE, Modality.TABULAR, Modality.TIMESERIES}),
         traits={"continuous_input": "the input is not continuous, so no layer can be put before it"},
     )
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (Aggregate,)
     attack_class: ClassVar[str] = "reconstruction"
 

@@ -1,6 +1,5 @@
 """Finding the records of an imprint among the rows of an update, under noise and collisions."""
 
-import itertools
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,13 +26,13 @@ class Read:
     Attributes:
         inputs: ``(k, inputs)``.
         strength: How far each stands out of the noise, ``(k,)``.
-        jumps: Bins that held records, ascending.
+        held: Bins that held records, ascending.
         blur: Error of a measurement that noise leaves, ``(k,)``.
     """
 
     inputs: Tensor
     strength: Tensor
-    jumps: Tensor
+    held: Tensor
     blur: Tensor
 
     @property
@@ -43,7 +42,7 @@ class Read:
 
 
 def read_records(weight: Tensor, bias: Tensor, bins: Bins, *, noise: float, model: SharedModel) -> Read:
-    """Records that left a jump between neighbouring rows, the surest first.
+    """Records that left their copy in a row, the surest first.
 
     Args:
         weight: Gradient of the encoder's weight, ``(rows, inputs)``, all projections one after the other.
@@ -62,25 +61,21 @@ def read_records(weight: Tensor, bias: Tensor, bins: Bins, *, noise: float, mode
 
 
 def _read(weight: Tensor, bias: Tensor, bins: Bins, projection: int, noise: float) -> Read:
-    """One record for each jump between neighbouring rows of one projection."""
+    """One record for each row of one projection that holds more than noise."""
     direction, edges = bins.directions[projection].double(), bins.edges[projection].double()
     joined = torch.cat([weight, bias[:, None]], 1)
-    joined = torch.cat([joined, torch.zeros_like(joined[:1])])  # above the last edge nothing fires
-    jumps = _jumps(joined, noise)
-    runs = list(itertools.pairwise([0, *[int(jump) + 1 for jump in jumps], len(joined)]))
-    means = torch.stack([joined[first:last].mean(0) for first, last in runs])
-    sizes = torch.tensor([last - first for first, last in runs], dtype=torch.float64)
-    steps = means[:-1] - means[1:]
-    variance = noise**2 * (1 / sizes[:-1] + 1 / sizes[1:])
+    held = _held(joined, noise)
+    rows = joined[held]
+    variance = torch.full((len(rows),), noise**2, dtype=torch.float64)
     ends = torch.cat([edges, edges[-1:] + (edges[-1] - edges[-2])])
-    middle, width = (ends[jumps] + ends[jumps + 1]) / 2, ends[jumps + 1] - ends[jumps]
-    factor = _factor(steps, direction, middle, width, variance, bins)
-    inputs = steps[:, :-1] / torch.where(factor == 0, 1e-30, factor)[:, None]
-    strength = steps.norm(dim=1) / (variance * steps.shape[1]).sqrt().clamp_min(_NUMERIC * float(joined.abs().max()))
+    middle, width = (ends[held] + ends[held + 1]) / 2, ends[held + 1] - ends[held]
+    factor = _factor(rows, direction, middle, width, variance, bins)
+    inputs = rows[:, :-1] / torch.where(factor == 0, 1e-30, factor)[:, None]
+    strength = rows.norm(dim=1) / (variance * rows.shape[1]).sqrt().clamp_min(_NUMERIC * float(joined.abs().max()))
     measured = inputs @ direction
     blur = _BLUR * variance.sqrt() / factor.abs().clamp_min(1e-30)
     alone = (measured - middle).abs() <= width * (0.5 + 1e-3) + blur
-    return Read(inputs[alone], strength[alone], jumps, blur[alone])
+    return Read(inputs[alone], strength[alone], held, blur[alone])
 
 
 def _confirmed(read: Read, own: int, reads: list[Read], bins: Bins) -> Read:
@@ -97,29 +92,27 @@ def _confirmed(read: Read, own: int, reads: list[Read], bins: Bins) -> Read:
         measured = read.inputs @ bins.directions[other].double()
         low = torch.searchsorted(edges, measured - read.blur) - 2
         high = torch.searchsorted(edges, measured + read.blur)
-        excited = torch.searchsorted(theirs.jumps, high, right=True) > torch.searchsorted(theirs.jumps, low)
+        excited = torch.searchsorted(theirs.held, high, right=True) > torch.searchsorted(theirs.held, low)
         strength = torch.where(excited | (measured < edges[0]), strength, strength * _UNCONFIRMED)
     return replace(read, strength=strength)
 
 
-def _jumps(joined: Tensor, noise: float) -> Tensor:
-    """Rows after which the update changes by more than noise and rounding explain. Ascending indices."""
-    squares = (joined[:-1] - joined[1:]).square().sum(1)
+def _held(joined: Tensor, noise: float) -> Tensor:
+    """Rows with more in them than noise and rounding explain. Ascending indices."""
     size = joined.shape[1]
-    expected = 2 * noise**2 * size
-    limit = expected * (1 + _FIRING * (2 / size) ** 0.5)
+    limit = noise**2 * size * (1 + _FIRING * (2 / size) ** 0.5)
     rounding = (_NUMERIC * float(joined.norm(dim=1).max())) ** 2
-    changed: Tensor = squares > max(limit, rounding)
-    return changed.nonzero().squeeze(1)
+    held: Tensor = joined.square().sum(1) > max(limit, rounding)
+    return held.nonzero().squeeze(1)
 
 
-def _factor(steps: Tensor, direction: Tensor, middle: Tensor, width: Tensor, variance: Tensor, bins: Bins) -> Tensor:
+def _factor(held: Tensor, direction: Tensor, middle: Tensor, width: Tensor, variance: Tensor, bins: Bins) -> Tensor:
     """The factor that each record left: the mean of up to three estimates, each weighted by its inverse variance.
 
     1. the bias, with the noise's variance; 2. the measurement over the bin's centre, with that of noise and bin
     width; 3. the length of the row over a record's usual length, with the sign of the first.
     """
-    bias, rows = steps[:, -1], steps[:, :-1]
+    bias, rows = held[:, -1], held[:, :-1]
     placed = rows @ direction / torch.where(middle == 0, 1e-30, middle)
     estimates = [bias, placed]
     variances = [variance, (variance + bias.square() * width.square() / 12) / middle.square().clamp_min(1e-30)]
@@ -151,7 +144,7 @@ def _distinct(reads: list[Read]) -> Read:
             share = error[i] ** 2 / (error[i] ** 2 + error[kept[near[0]]] ** 2)
             merged[near[0]] = share * merged[near[0]] + (1 - share) * inputs[i]
     found = torch.stack(merged) if merged else inputs[:0]
-    return Read(found, strength[kept], reads[0].jumps, blur[kept])
+    return Read(found, strength[kept], reads[0].held, blur[kept])
 
 
 def between(found: Read) -> Tensor:
