@@ -1,16 +1,18 @@
 """``auditor sign``: a person signs the report of a finished run with their own key."""
 
 import os
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from auditor.cli.finished import finished
 from auditor.core.errors import AuditorError, ExitCode
 
 if TYPE_CHECKING:
-    from auditor.report.signing import Key
+    from auditor.report.keys import Key
     from auditor.report.signoff import SignOff
 
 PASSPHRASE = "AUDITOR_PASSPHRASE"
@@ -56,25 +58,40 @@ def sign(
 ) -> None:
     """Sign report.pdf in the field of your role, and the results by a detached signature. No key is stored."""
     from auditor.report import signing
+    from auditor.report.keys import Key, time_stamper
 
+    finished(run_dir)
     if prepare:
         typer.echo(f"{signing.prepare(run_dir)} has an empty signature field for each role.")
         return
-    if role is None or key is None:
-        raise AuditorError("Who signs is not said.", remedy="Give --as, --name and --key, or --prepare.")
+    who, file = _asked(role, name, key)
+    signoff = _signoff(who, name, decision, remark)
+    parts = {"pdf": only is not Only.RESULTS, "detached": only is not Only.PDF}
+    signing.require_ready(run_dir, signoff, **parts)
+    stamper = time_stamper(timestamp) if timestamp else None
+    owner = Key(file, _passphrase(passphrase_file))
+    owner.require_valid(datetime.now(UTC))
+    typer.echo("Checking that the report verifies, before it is signed.", err=True)
     _require_verified(run_dir)
-    owner = signing.Key(key, _passphrase(passphrase_file))
-    written = signing.sign_run(
-        run_dir,
-        _signoff(role, name, decision, remark),
-        owner,
-        pdf=only is not Only.RESULTS,
-        detached=only is not Only.PDF,
-        timestamper=_timestamper(timestamp),
-    )
-    _tell(owner, role, name)
-    for file in written:
-        typer.echo(f"{file.path}\n    covers {file.covers}")
+    written = signing.sign_run(run_dir, signoff, owner, timestamper=stamper, **parts)
+    _tell(owner, who, name)
+    for made in written:
+        typer.echo(f"{made.path}\n    covers {made.covers}")
+
+
+def _asked(role: Role | None, name: str, key: Path | None) -> tuple[Role, Path]:
+    """Role and key file, before anybody is asked for a passphrase.
+
+    Raises:
+        AuditorError: naming everything that is missing.
+    """
+    given = {"--as": role, "--name": name.strip(), "--key": key}
+    missing = [option for option, value in given.items() if not value]
+    if role is None or key is None or missing:
+        raise AuditorError(f"Missing: {', '.join(missing)}.", remedy="Say who signs, as what, and with which key.")
+    if not key.is_file():
+        raise AuditorError(f"{key}: there is no such file.", remedy="Check --key; it ends in .p12 or .pfx as a rule.")
+    return role, key
 
 
 def _signoff(role: Role, name: str, decision: Choice | None, remark: str) -> "SignOff":
@@ -110,14 +127,6 @@ def _passphrase(file: Path | None) -> bytes | None:
     if PASSPHRASE in os.environ:
         return os.environ[PASSPHRASE].encode()
     return str(typer.prompt("Passphrase of the key", hide_input=True, default="", show_default=False)).encode() or None
-
-
-def _timestamper(url: str) -> object:
-    if not url:
-        return None
-    from pyhanko.sign.timestamps import HTTPTimeStamper
-
-    return HTTPTimeStamper(url)
 
 
 def _tell(owner: "Key", role: Role, name: str) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from auditor.cli.finished import finished
 from auditor.core.errors import ExitCode
 
 
@@ -18,8 +19,8 @@ def verify(
     from auditor.report.signatures import load_trusted
     from auditor.report.verify import verify as checks
 
+    finished(run_dir)
     trusted = load_trusted(trust) if trust else None
-
     altered = False
     for check in checks(run_dir, full=not quick, trusted=trusted):
         mark = "skipped" if check.skipped else "differs" if check.differs else "same"

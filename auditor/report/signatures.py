@@ -18,8 +18,9 @@ from auditor.core.canonical import canonical_json
 from auditor.core.errors import AuditorError
 from auditor.report.check import Check
 from auditor.report.fields import ROLES, field_name
+from auditor.report.keys import require_pyhanko
 from auditor.report.load import Evidence
-from auditor.report.signing import MARK, require_pyhanko, signed_files
+from auditor.report.signing import MARK, signed_files
 from auditor.report.signoff import SCHEMA, subjects
 
 UNTRUSTED = "intact; the signer was not checked against a trusted list (--trust CERT)"
@@ -261,9 +262,17 @@ def _verdict(status: Any, trusted: Sequence[Any] | None, *, altered: str) -> Ver
     when = getattr(status, "signer_reported_dt", None)
     at = f"{when:%Y-%m-%d %H:%M} UTC by the signer's clock" if when else ""
     stamp = getattr(status, "timestamp_validity", None)
-    if stamp is not None and stamp.intact and stamp.valid:
-        at = f"{stamp.timestamp:%Y-%m-%d %H:%M} UTC by a time stamp"
+    if stamp is not None and not (stamp.intact and stamp.valid):
+        differs.append("the time stamp does not fit the signature, or was altered")
+    elif stamp is not None:
+        at = f"{stamp.timestamp.astimezone(UTC):%Y-%m-%d %H:%M} UTC by the time stamp of {_service(stamp)}"
     return Verdict(tuple(differs), signer, at, hashlib.sha256(certificate.dump()).hexdigest())
+
+
+def _service(stamp: Any) -> str:
+    """Who stamped the time, and whether that is somebody known."""
+    name = stamp.signing_cert.subject.human_friendly
+    return str(name) if stamp.trusted else f"{name} (that service was not checked, or is not trusted)"
 
 
 def _note(verdict: Verdict, trusted: Sequence[Any] | None) -> str:

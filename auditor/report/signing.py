@@ -16,6 +16,7 @@ from typing import Any
 from auditor.core.canonical import canonical_json
 from auditor.core.errors import AuditorError
 from auditor.report.fields import field_name, repeatable_writer, with_fields
+from auditor.report.keys import Key, require_pyhanko, stamping
 from auditor.report.leakcheck import read_fingerprints, refuse_leaks
 from auditor.report.load import load_evidence
 from auditor.report.signoff import SignOff, require_sensible, said, statement
@@ -33,20 +34,6 @@ class SignedFile:
 
     path: Path
     covers: str
-
-
-def require_pyhanko() -> None:
-    """Say what to install where the signing library is missing.
-
-    Raises:
-        AuditorError: naming the extra.
-    """
-    from importlib.util import find_spec
-
-    if find_spec("pyhanko") is None or find_spec("uharfbuzz") is None:
-        raise AuditorError(
-            "Signing needs pyHanko, which is not installed.", remedy="pip install 'fl-privacy-auditor[sign]'"
-        )
 
 
 def signed_files(run_dir: Path) -> list[Path]:
@@ -79,52 +66,21 @@ def discard_signatures(run_dir: Path) -> None:
         path.unlink()
 
 
-class Key:
-    """A person's key and certificate, for as long as one command runs."""
+def require_ready(run_dir: Path, signoff: SignOff, *, pdf: bool = True, detached: bool = True) -> None:
+    """What can be refused at once, before a key is opened or a report is checked.
 
-    def __init__(self, path: Path, passphrase: bytes | None) -> None:
-        """Read a PKCS#12 file.
-
-        Raises:
-            AuditorError: where it cannot be read, the passphrase is wrong, or it holds no key with a certificate.
-        """
-        require_pyhanko()
-        from pyhanko.sign.signers import SimpleSigner
-
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise AuditorError(f"{path} cannot be read: {error.strerror}.", remedy="Check --key.") from None
-        try:
-            self.signer = SimpleSigner.load_pkcs12_data(data, other_certs=[], passphrase=passphrase)
-        except (ValueError, TypeError, AttributeError):
-            raise AuditorError(
-                f"{path.name} cannot be opened as PKCS#12: another passphrase, or no key with its certificate inside.",
-                remedy="Check the passphrase; the file ends in .p12 or .pfx as a rule.",
-            ) from None
-
-    @property
-    def certificate(self) -> Any:
-        return self.signer.signing_cert
-
-    @property
-    def sha256(self) -> str:
-        """Of the certificate (DER)."""
-        return hashlib.sha256(self.certificate.dump()).hexdigest()
-
-    def require_valid(self, at: datetime) -> None:
-        """Refuse a certificate that is not valid now.
-
-        Raises:
-            AuditorError: with its dates.
-        """
-        start, end = self.certificate.not_valid_before, self.certificate.not_valid_after
-        if not start <= at <= end:
-            raise AuditorError(
-                f"The certificate of {self.certificate.subject.human_friendly} is valid from {start:%Y-%m-%d} to "
-                f"{end:%Y-%m-%d}, not today.",
-                remedy="Sign with a certificate that is valid now.",
-            )
+    Raises:
+        AuditorError: where what is said is not complete, the report is missing, or the role has signed already.
+    """
+    require_pyhanko()
+    require_sensible(signoff)
+    release = run_dir / "release"
+    if detached and (release / f"signoff.{signoff.role}.p7s").exists():
+        raise AuditorError(f"signoff.{signoff.role}.p7s is there already.", remedy=_AGAIN)
+    if pdf and _is_filled(_read(release / "report.pdf"), field_name(signoff.role)):
+        raise AuditorError(
+            f"release/report.pdf was not signed: the field {field_name(signoff.role)} is filled already.", remedy=_AGAIN
+        )
 
 
 def sign_run(
@@ -143,8 +99,8 @@ def sign_run(
     Raises:
         AuditorError: where the role has signed already, the report is missing, or what is said is not complete.
     """
-    require_sensible(signoff)
     at = datetime.now(UTC)
+    require_ready(run_dir, signoff, pdf=pdf, detached=detached)
     key.require_valid(at)
     release, words = run_dir / "release", strings()
     evidence = load_evidence(run_dir)
@@ -152,8 +108,6 @@ def sign_run(
     files: dict[str, bytes] = {}
     if detached:
         name = f"signoff.{signoff.role}"
-        if (release / f"{name}.p7s").exists():
-            raise AuditorError(f"{name}.p7s is there already.", remedy=_AGAIN)
         files[f"{name}.json"] = canonical_json(value)
         refuse_leaks(files, read_fingerprints(run_dir))
         files[f"{name}.p7s"] = _cms(files[f"{name}.json"], key, timestamper)
@@ -162,6 +116,12 @@ def sign_run(
     for name, data in files.items():
         write_atomic(release / name, data)
     return [SignedFile(release / name, _covers(name, data, value)) for name, data in files.items()]
+
+
+def _is_filled(pdf: bytes, field: str) -> bool:
+    from pyhanko.pdf_utils.reader import PdfFileReader
+
+    return MARK in pdf and any(s.field_name == field for s in PdfFileReader(io.BytesIO(pdf)).embedded_signatures)
 
 
 _AGAIN = "Each role signs once; begin anew with: auditor report RUN_DIR --discard-signatures."
@@ -218,9 +178,10 @@ def sign_pdf(pdf: bytes, signoff: SignOff, key: Key, *, at: datetime, timestampe
     signer = PdfSigner(meta, key.signer, stamp_style=_style(), timestamper=timestamper)
     out = io.BytesIO()
     try:
-        signer.sign_pdf(
-            writer, output=out, existing_fields_only=True, appearance_text_params={"text": _shown(signoff, at)}
-        )
+        with stamping(timestamper):
+            signer.sign_pdf(
+                writer, output=out, existing_fields_only=True, appearance_text_params={"text": _shown(signoff, at)}
+            )
     except SigningError as error:
         raise AuditorError(f"release/report.pdf was not signed: {error}", remedy=_AGAIN) from None
     return out.getvalue()
@@ -257,4 +218,5 @@ def _cms(data: bytes, key: Key, timestamper: Any) -> bytes:
     import asyncio
 
     made = key.signer.async_sign_general_data(data, "sha256", detached=True, timestamper=timestamper)
-    return bytes(asyncio.run(made).dump())
+    with stamping(timestamper):
+        return bytes(asyncio.run(made).dump())

@@ -1,43 +1,12 @@
 """Mistakes at the command line: one sentence on stderr, exit code 2, no traceback, nothing on stdout."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from tests.cli.conftest import Run, refused
 from tests.targets.projects import LINEAR, write_audit
-
-
-class Ran(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def auditor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The real entry point, in this process."""
-    from auditor.cli.main import main
-
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["auditor", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Ran(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture
@@ -46,13 +15,6 @@ def good(tmp_path: Path) -> Path:
     pictures = rng.integers(0, 256, (80, 6, 6), dtype=np.uint8)
     np.savez(tmp_path / "d.npz", images=pictures, labels=np.arange(80) % 4)
     return write_audit(tmp_path, code=LINEAR, data={"path": "d.npz", "inputs": "images", "labels": "labels"})
-
-
-def refused(ran: Ran, sentence: str) -> None:
-    assert ran.code == 2, ran
-    assert sentence in ran.err
-    assert "Traceback" not in ran.err
-    assert ran.out == ""
 
 
 def test_a_good_file_passes(auditor: Run, good: Path) -> None:

@@ -4,6 +4,9 @@ import datetime
 import io
 import json
 import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,14 +16,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from typer.testing import CliRunner
 
 from auditor.cli.main import app
 from auditor.core.errors import AuditorError
+from auditor.report.keys import Key, time_stamper
 from auditor.report.render import render
 from auditor.report.signatures import load_trusted
-from auditor.report.signing import Key, prepare, sign_pdf, sign_run, signed_files
+from auditor.report.signing import prepare, sign_pdf, sign_run, signed_files
 from auditor.report.signoff import Decision, SignOff
 from auditor.report.verify import verify
 from tests.report.example_results import EXAMPLES
@@ -351,3 +355,113 @@ def test_the_command_signs_and_the_other_verifies(
     refused = CliRunner().invoke(app, [*said[:2], "--as", "dpo", "--remark", "x", *said[4:]])
     assert isinstance(refused.exception, AuditorError)
     assert "Not signed" in str(refused.exception)
+
+
+@pytest.fixture(scope="module")
+def stamp_service(issuer: Authority) -> Iterator[str]:
+    """A time-stamp service (RFC 3161) on this machine, and a page beside it that is none."""
+    import asyncio
+
+    from asn1crypto import keys as asn1_keys
+    from asn1crypto import tsp
+    from asn1crypto import x509 as asn1_x509
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import NoEncryption, PrivateFormat
+    from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
+
+    key = rsa.generate_private_key(65537, 2048)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name("Test Time Stamps"))
+        .issuer_name(issuer.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(issuer.certificate.not_valid_before_utc)
+        .not_valid_after(issuer.certificate.not_valid_after_utc)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+    )
+    made = builder.sign(issuer.key, hashes.SHA256())
+    stamper = DummyTimeStamper(
+        asn1_x509.Certificate.load(made.public_bytes(Encoding.DER)),
+        asn1_keys.PrivateKeyInfo.load(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())),
+        fixed_dt=STAMPED,
+    )
+
+    class Service(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = tsp.TimeStampReq.load(self.rfile.read(int(self.headers["Content-Length"])))
+            good = self.path == "/tsa"
+            answer = asyncio.run(stamper.async_request_tsa_response(asked)).dump() if good else b"<p>busy</p>"
+            self.send_response(200)
+            self.send_header("Content-Type", "application/timestamp-reply" if good else "text/html")
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+STAMPED = datetime.datetime.now(datetime.UTC).replace(microsecond=0) - datetime.timedelta(hours=3)
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_a_time_stamp_service_states_when(
+    plain: Path, tmp_path: Path, keys: dict[str, Key], issuer: Authority, stamp_service: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(plain, run)
+    sign_run(run, ASSESSOR, keys["assessor"], timestamper=time_stamper(f"{stamp_service}/tsa"))
+    when = f"{STAMPED:%Y-%m-%d %H:%M} UTC by the time stamp of Common Name: Test Time Stamps"
+    known = {check.name: check for check in verify(run, full=False, trusted=anchor(issuer, tmp_path))}
+    signatures = [check for name, check in known.items() if "sign-off of" in name or "in the field" in name]
+    assert len(signatures) == 2
+    assert all(check.holds and check.note.endswith(when) for check in signatures), signatures
+    open_ = [check for check in verify(run, full=False) if "sign-off of" in check.name]
+    assert open_[0].note.endswith(f"{when} (that service was not checked, or is not trusted)")
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_a_foreign_time_stamp_is_named(plain: Path, tmp_path: Path, keys: dict[str, Key], stamp_service: str) -> None:
+    """The time stamp of one signature, put to another, does not fit."""
+    from asn1crypto import cms
+
+    run = tmp_path / "run"
+    shutil.copytree(plain, run)
+    stamper = time_stamper(f"{stamp_service}/tsa")
+    for signoff in (ASSESSOR, DPO):
+        sign_run(run, signoff, keys[signoff.role], pdf=False, timestamper=stamper)
+    files = {role: run / "release" / f"signoff.{role}.p7s" for role in ("assessor", "dpo")}
+    signed = {role: cms.ContentInfo.load(path.read_bytes()) for role, path in files.items()}
+    infos = {role: value["content"]["signer_infos"][0] for role, value in signed.items()}
+    infos["dpo"]["unsigned_attrs"] = infos["assessor"]["unsigned_attrs"].copy()
+    files["dpo"].write_bytes(signed["dpo"].dump(force=True))
+    assert "time stamp" in found(run)["sign-off of the dpo"]
+
+
+@pytest.mark.usefixtures("no_proxy")
+@pytest.mark.parametrize(("place", "why"), [("/page", "malformed"), ("", "")])
+def test_a_service_that_gives_no_time_stamp_leaves_nothing_signed(
+    place: str, why: str, plain: Path, keys: dict[str, Key], stamp_service: str
+) -> None:
+    url = f"{stamp_service}{place}" if place else "http://127.0.0.1:1/tsa"
+    with pytest.raises(AuditorError, match=f"gave no time stamp: .*{why}") as error:
+        sign_run(plain, ASSESSOR, keys["assessor"], timestamper=time_stamper(url))
+    assert "nothing was signed" in error.value.remedy
+    assert signed_files(plain) == []
+
+
+@pytest.mark.parametrize("url", ["tsa.example", "ftp://tsa.example", "http://", "file:///etc/passwd"])
+def test_an_address_of_no_service_is_refused_at_once(url: str) -> None:
+    with pytest.raises(AuditorError, match="no address of a time-stamp service"):
+        time_stamper(url)
