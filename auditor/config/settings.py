@@ -268,6 +268,7 @@ class SweepSettings(Settings):
         "federation.local.batch_size",
         "federation.local.learning_rate",
         "federation.local.momentum",
+        "federation.partition.alpha",
         "federation.update.quantise_bits",
         "federation.update.top_k",
         "federation.update.prune",

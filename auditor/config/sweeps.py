@@ -55,6 +55,8 @@ def _blocks(
     for part in path[:-1]:
         place = place.setdefault(part, {})
     place[path[-1]] = value
+    if sweep.setting == "federation.partition.alpha":
+        place |= {"scheme": "dirichlet", "column": None}  # a skew can be tried where records are dealt evenly
     return FederationSettings.model_validate(blocks["federation"]), PrivacySettings.model_validate(blocks["privacy"])
 
 
