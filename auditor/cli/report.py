@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from auditor.cli.finished import finished
+
 
 def report(
     run_dir: Path = typer.Argument(..., metavar="RUN_DIR", help="The folder of a finished run."),
@@ -26,13 +28,15 @@ def report(
     ),
 ) -> None:
     """Write RUN_DIR/release/report.html and report.pdf from RUN_DIR/results.json; nothing is attacked again."""
-    from auditor.report.render import EXPORTS, FORMATS, UNCHECKED, render
+    from auditor.report.render import EXPORTS, FORMATS, UNCHECKED, render, written_exports
 
+    finished(run_dir)
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
     if chosen == ["all"]:
         chosen = [*FORMATS, *EXPORTS]
     if against or decisions:
         _keep(run_dir, against, decisions, discard=discard_signatures)
+        chosen += [name for name in written_exports(run_dir) if name not in chosen]
     written = render(run_dir, chosen, compare_with_data=not without_data_check, discard=discard_signatures)
     for path in written:
         typer.echo(path)

@@ -1,10 +1,12 @@
 """From a run directory to its report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from auditor.core.errors import AuditorError
 from auditor.core.results import Results
+from auditor.policy.decisions import Decided
 from auditor.report.drawings import Figures, draw_figures
 from auditor.report.exports.card import model_card
 from auditor.report.exports.gate import intoto, junit, sarif
@@ -21,8 +23,22 @@ from auditor.store.atomic import make_folder, write_atomic
 from auditor.store.fingerprints import Fingerprints
 
 FORMATS = ("html", "pdf")
-EXPORTS: dict[str, tuple[str, Callable[[Results, Strings], bytes]]] = {
-    "pia": ("pia.json", pia),
+
+
+class Export(Protocol):
+    """Makes one file from the results, and from what people decided about them."""
+
+    def __call__(self, results: Results, words: Strings, decided: Decided | None = None) -> bytes:
+        """The bytes of the file."""
+
+
+def _pia(results: Results, words: Strings, decided: Decided | None = None) -> bytes:
+    """An evaluation is for people to enter in that software; decisions about this run are no part of the draft."""
+    return pia(results, words)
+
+
+EXPORTS: dict[str, tuple[str, Export]] = {
+    "pia": ("pia.json", _pia),
     "oscal": ("oscal-assessment-results.json", oscal),
     "junit": ("junit.xml", junit),
     "sarif": ("findings.sarif", sarif),
@@ -67,7 +83,8 @@ def render(
     chosen = dict.fromkeys(formats)
     figures = draw_figures(evidence, strings()) if chosen.keys() & set(FORMATS) else None
     files = {f"report.{name}": _rendered(evidence, name, figures, known) for name in chosen if name in FORMATS}
-    files |= {file: make(evidence.results, strings()) for file, make in (EXPORTS[n] for n in chosen if n in EXPORTS)}
+    exports = [EXPORTS[name] for name in chosen if name in EXPORTS]
+    files |= {file: make(evidence.results, strings(), evidence.decided) for file, make in exports}
     files["evidence.json"] = evidence.raw
     refuse_leaks(files, known)
     if discard:
@@ -87,11 +104,18 @@ def _say_unchecked(release: Path, known: Fingerprints | None) -> None:
 def _rendered(evidence: Evidence, name: str, figures: Figures | None, known: Fingerprints | None) -> bytes:
     markup = page(evidence, printed=name == "pdf", figures=figures)
     refuse_overclaims(page_overclaims(markup), f"report.{name}")
+    if name != "pdf":
+        return markup.encode("utf-8")
     refuse_leaks({"report.html": markup.encode("utf-8")}, known)
-    return write_pdf(markup, evidence) if name == "pdf" else markup.encode("utf-8")
+    return write_pdf(markup, evidence)
 
 
 def _write(folder: Path, name: str, data: bytes) -> Path:
     make_folder(folder)
     write_atomic(folder / name, data)
     return folder / name
+
+
+def written_exports(run_dir: Path) -> list[str]:
+    """Names of the exports that the release holds already."""
+    return [name for name, (file, _) in EXPORTS.items() if (run_dir / "release" / file).exists()]

@@ -61,7 +61,7 @@ def verify(run_dir: Path, *, full: bool = True, trusted: Sequence[Any] | None = 
     yield _same("report.html", release, lambda: page(evidence, printed=False).encode("utf-8"))
     for file, make in EXPORTS.values():
         if (release / file).exists():
-            yield _same(file, release, lambda make=make: make(results, strings()))  # type: ignore[misc]
+            yield _same(file, release, lambda make=make: make(results, strings(), evidence.decided))  # type: ignore[misc]
     if (release / "report.pdf").exists():
         yield _attached(release / "report.pdf", evidence)
         if full:

@@ -3,15 +3,17 @@
 import re
 
 from auditor.core.results import Results
+from auditor.policy.decisions import Decided
 from auditor.report.answers import summarise
 from auditor.report.describe import sentence_case
+from auditor.report.exports.people import accepted_in
 from auditor.report.formatting import date, short_hash
 from auditor.report.strings import Strings
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|!~])")
 
 
-def model_card(results: Results, words: Strings) -> bytes:
+def model_card(results: Results, words: Strings, decided: Decided | None = None) -> bytes:
     """Questions, what was found, and what was not tested; strings of users cannot add markup or formulas."""
     summary = summarise(results, words)
     heads = words.get("exports.card_answers")
@@ -28,7 +30,10 @@ def model_card(results: Results, words: Strings) -> bytes:
         lines.append(
             f"| {escaped(answer.question)} | {escaped(words.word(answer.group, answer.status))} | {escaped(found)} |"
         )
-    lines += ["", escaped(summary.overall), "", f"### {words.plain('exports.card_untested')}", ""]
+    lines += ["", escaped(summary.overall), ""]
+    accepted = accepted_in(decided, words)
+    lines += [f"- {escaped(f'{name}: {by.sentence}')}" for name, by in accepted.items()]
+    lines += [*([""] if accepted else []), f"### {words.plain('exports.card_untested')}", ""]
     lines += [f"- {escaped(item.text)}" for item in summary.untested]
     lines += [f"- {escaped(words.plain('untested.always'))}", ""]
     lines += [escaped(words.plain("exports.card_source", hash=short_hash(results.sha256))), ""]

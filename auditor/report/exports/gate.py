@@ -1,7 +1,13 @@
-"""Formats for continuous integration: JUnit, SARIF 2.1.0, and an in-toto test-result statement."""
+"""Formats for continuous integration: JUnit, SARIF 2.1.0, and an in-toto test-result statement.
+
+A finding that people accepted keeps its status and its sentence everywhere, and counts for no failure, as with
+``auditor run --fail-on``: JUnit skips it with the acceptance as the reason, SARIF suppresses it, and the statement
+warns of it.
+"""
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +15,8 @@ from xml.etree import ElementTree
 
 from auditor.core.findings import Finding, FindingStatus
 from auditor.core.results import Results
+from auditor.policy.decisions import Decided
+from auditor.report.exports.people import Accepted, accepted_in, overridden_in
 from auditor.report.strings import Strings
 
 SKIPPED = (FindingStatus.INCONCLUSIVE, FindingStatus.NOT_RUN, FindingStatus.NOT_APPLICABLE)
@@ -25,8 +33,9 @@ CANONICAL = "results.json (canonical JSON, RFC 8785)"
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(results: Results, words: Strings) -> bytes:
-    """One test case per finding; what is inconclusive or was not run is skipped with its reason."""
+def junit(results: Results, words: Strings, decided: Decided | None = None) -> bytes:
+    """One test case per finding; what is inconclusive, was not run or is accepted is skipped with its reason."""
+    accepted = accepted_in(decided, words)
     root = ElementTree.Element("testsuites", name=_xml(results.name))
     suites: dict[str, list[Finding]] = {}
     for finding in results.findings:
@@ -35,28 +44,36 @@ def junit(results: Results, words: Strings) -> bytes:
         attributes = {
             "name": _xml(name),
             "tests": str(len(findings)),
-            "failures": str(sum(f.status == FindingStatus.EXCEEDS for f in findings)),
-            "errors": str(sum(f.status == FindingStatus.FAILED for f in findings)),
-            "skipped": str(sum(f.status in SKIPPED for f in findings)),
+            "failures": str(sum(_tag(f, accepted) == "failure" for f in findings)),
+            "errors": str(sum(_tag(f, accepted) == "error" for f in findings)),
+            "skipped": str(sum(_tag(f, accepted) == "skipped" for f in findings)),
             "time": "0",
             "timestamp": _utc(results.run.finished).removesuffix("Z"),
         }
         suite = ElementTree.SubElement(root, "testsuite", attributes)
         for finding in findings:
-            _case(suite, finding, words)
+            _case(suite, finding, accepted, words)
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def _case(suite: ElementTree.Element, finding: Finding, words: Strings) -> None:
+def _tag(finding: Finding, accepted: Mapping[str, Accepted]) -> str:
+    """How a test case ends; empty where it passes."""
+    if finding.status == FindingStatus.EXCEEDS:
+        return "skipped" if finding.id in accepted else "failure"
+    return {FindingStatus.FAILED: "error", FindingStatus.WITHIN: ""}.get(finding.status, "skipped")
+
+
+def _case(suite: ElementTree.Element, finding: Finding, accepted: Mapping[str, Accepted], words: Strings) -> None:
     case = ElementTree.SubElement(
         suite, "testcase", classname=_xml(finding.outcome or "audit"), name=_xml(finding.metric or finding.id)
     )
-    tag = {FindingStatus.EXCEEDS: "failure", FindingStatus.FAILED: "error"}.get(finding.status, "skipped")
-    if finding.status == FindingStatus.WITHIN:
+    tag = _tag(finding, accepted)
+    if not tag:
         ElementTree.SubElement(case, "system-out").text = _xml(finding.sentence)
         return
-    about = {"message": _xml(words.word("finding", finding.status.value))}
+    people = accepted[finding.id].sentence if finding.id in accepted else ""
+    about = {"message": _xml(" ".join(filter(None, (words.word("finding", finding.status.value), people))))}
     entry = ElementTree.SubElement(case, tag, about if tag == "skipped" else about | {"type": finding.status.value})
     entry.text = _xml(f"{finding.sentence} {finding.advice}".strip())
 
@@ -75,8 +92,12 @@ def _xml(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 
-def sarif(results: Results, words: Strings) -> bytes:
-    """One result per finding; only what exceeds its limit is a failure."""
+def sarif(results: Results, words: Strings, decided: Decided | None = None) -> bytes:
+    """One result per finding; only what exceeds its limit is a failure.
+
+    Where people decided something, every result says whether it is suppressed (SARIF 2.1.0, 3.27.23: all or none).
+    """
+    accepted = accepted_in(decided, words)
     rules = sorted({finding.metric or "outcome" for finding in results.findings})
     file = next((place.rsplit(":", 2)[0] for place in results.positions.values()), "audit.yaml")
     value = {
@@ -94,7 +115,10 @@ def sarif(results: Results, words: Strings) -> bytes:
                 "invocations": [
                     {"executionSuccessful": results.run.complete, "endTimeUtc": _utc(results.run.finished)}
                 ],
-                "results": [_sarif_result(f, rules, file, words) for f in results.findings],
+                "results": [
+                    _sarif_result(f, rules, file, words) | ({} if decided is None else _suppressed(f, accepted))
+                    for f in results.findings
+                ],
                 "properties": {"resultsSha256": results.sha256},
             }
         ],
@@ -121,13 +145,30 @@ def _sarif_result(finding: Finding, rules: list[str], file: str, words: Strings)
     }
 
 
-def intoto(results: Results, words: Strings) -> bytes:
-    """An unsigned in-toto statement (v1) with the test-result predicate (v0.1): evidence bound to the model's hash."""
+def _suppressed(finding: Finding, accepted: Mapping[str, Accepted]) -> dict[str, Any]:
+    if finding.id not in accepted:
+        return {"suppressions": []}
+    by = accepted[finding.id]
+    return {
+        "suppressions": [
+            {"kind": "external", "status": "accepted", "justification": by.sentence, "properties": by.as_json()}
+        ]
+    }
+
+
+def intoto(results: Results, words: Strings, decided: Decided | None = None) -> bytes:
+    """An unsigned in-toto statement (v1) with the test-result predicate (v0.1): evidence bound to the model's hash.
+
+    Beside the fields of the predicate stands ``decisions``: what people accepted and overrode, and what of it counts
+    for nothing. Readers of the predicate pass over fields that they do not know.
+    """
+    accepted = accepted_in(decided, words)
     by_status: dict[FindingStatus, list[str]] = {status: [] for status in FindingStatus}
     for finding in results.findings:
         by_status[finding.status].append(finding.id)
-    failed = by_status[FindingStatus.EXCEEDS]
+    failed = [name for name in by_status[FindingStatus.EXCEEDS] if name not in accepted]
     warned = [
+        *[name for name in by_status[FindingStatus.EXCEEDS] if name in accepted],
         *by_status[FindingStatus.INCONCLUSIVE],
         *by_status[FindingStatus.FAILED],
         *by_status[FindingStatus.NOT_RUN],
@@ -149,6 +190,16 @@ def intoto(results: Results, words: Strings) -> bytes:
             "passedTests": passed,
             "warnedTests": warned,
             "failedTests": failed,
-        },
+        }
+        | ({} if decided is None else {"decisions": _decisions(decided, accepted)}),
     }
     return json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8")
+
+
+def _decisions(decided: Decided, accepted: Mapping[str, Accepted]) -> dict[str, Any]:
+    return {
+        "asOf": decided.as_of.isoformat(),
+        "accepted": [{"finding": name} | by.as_json() for name, by in accepted.items()],
+        "overridden": overridden_in(decided),
+        "void": list(decided.void),
+    }

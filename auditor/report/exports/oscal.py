@@ -7,19 +7,23 @@ property. ``satisfied`` is never written: evidence of a run does not settle a le
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from auditor.core.findings import ControlRow, ControlStatus, Finding, RiskCell
 from auditor.core.results import Results
+from auditor.policy.decisions import Decided
 from auditor.report.decisions import likelihood_words
+from auditor.report.exports.people import Accepted, accepted_in
 from auditor.report.strings import Strings
 
 VERSION = "1.2.1"
 NAMESPACE = "https://auditor.invalid/ns/oscal"
 
 
-def oscal(results: Results, words: Strings) -> bytes:
-    """The assessment results as JSON; equal results give equal bytes."""
+def oscal(results: Results, words: Strings, decided: Decided | None = None) -> bytes:
+    """The assessment results as JSON; equal results give equal bytes. An acceptance stands at its observation."""
+    accepted = accepted_in(decided, words)
     make = _Ids(results.sha256)
     value = {
         "assessment-results": {
@@ -33,7 +37,7 @@ def oscal(results: Results, words: Strings) -> bytes:
                 "remarks": words.plain("exports.oscal_remark"),
             },
             "import-ap": {"href": f"#{make('plan')}"},
-            "results": [_result(results, words, make)],
+            "results": [_result(results, accepted, words, make)],
             "back-matter": {"resources": _resources(results, words, make)},
         }
     }
@@ -56,9 +60,9 @@ def _prop(name: str, value: str) -> dict[str, str]:
     return {"name": name, "ns": NAMESPACE, "value": re.sub(r"\s+", " ", value).strip() or "-"}
 
 
-def _result(results: Results, words: Strings, make: _Ids) -> dict[str, Any]:
+def _result(results: Results, accepted: Mapping[str, Accepted], words: Strings, make: _Ids) -> dict[str, Any]:
     selected = [{"control-id": _token(row.id)} for row in results.controls]
-    observations = [_observation(f, results, make) for f in results.findings]
+    observations = [_observation(f, results, make, accepted.get(f.id)) for f in results.findings]
     observations += [_status(row, results, words, make) for row in results.controls]
     risks = [_risk(cell, k, words, make) for k, cell in enumerate(results.risks)]
     against = [row for row in results.controls if row.status == ControlStatus.CONTRADICTS]
@@ -76,12 +80,13 @@ def _result(results: Results, words: Strings, make: _Ids) -> dict[str, Any]:
     return value | {name: rows for name, rows in lists.items() if rows}
 
 
-def _observation(finding: Finding, results: Results, make: _Ids) -> dict[str, Any]:
+def _observation(finding: Finding, results: Results, make: _Ids, by: Accepted | None) -> dict[str, Any]:
+    accepted = [_prop(f"accepted-{name}", text) for name, text in by.as_json().items()] if by else []
     return {
         "uuid": make(f"finding:{finding.id}"),
         "title": finding.id,
         "description": finding.sentence,
-        "props": [_prop("status", finding.status.value)],
+        "props": [_prop("status", finding.status.value), *accepted],
         "methods": ["TEST"],
         "types": ["finding"],
         "collected": results.run.finished,
