@@ -4,12 +4,17 @@ from pathlib import Path
 
 import typer
 
+from auditor.cli.finished import finished
+
 
 def decide(
     run_dir: Path = typer.Argument(..., metavar="RUN_DIR", help="The folder of a finished run."),
 ) -> None:
-    """Print a decisions file for this run: open findings to accept and risk values to override, to be filled in."""
-    from auditor.policy.decisions import template
+    """Print every open decision about a run in words, as a file to fill in: findings to accept, risks to override."""
+    from auditor.policy.decisions import decide as applied
+    from auditor.policy.decisions import read_decisions, template
     from auditor.report.load import parse_results, results_of
 
-    typer.echo(template(parse_results(results_of(run_dir), str(run_dir))), nl=False)
+    results = parse_results(results_of(finished(run_dir)), str(run_dir))
+    before = read_decisions(run_dir)
+    typer.echo(template(results, applied(results, before) if before else None), nl=False)

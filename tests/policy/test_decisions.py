@@ -11,7 +11,7 @@ from auditor.policy.compare import compare
 from auditor.policy.decisions import FILE, decide, load_decisions, read_decisions, template
 from auditor.policy.judge import judged
 from auditor.policy.re_audit import is_compared, with_comparison
-from tests.results_builder import SHA, measurement, outcome, released, results
+from tests.results_builder import SHA, inversion, measurement, outcome, recovered, released, results
 
 DAY = datetime.date(2026, 11, 20)
 RUN = judged(results(outcome(measurement(0.5, 0.4, 0.6))))
@@ -81,14 +81,50 @@ def test_the_template_is_a_valid_file_and_stays_one_when_filled_in(tmp_path):
     text = template(RUN)
     empty = load_decisions(write(tmp_path, text), as_of=DAY)
     assert (empty.accepted, empty.overrides) == ((), ())
-    head, lines = text.splitlines()[:2], text.splitlines()[2:]
+    lines = text.splitlines()
     values = {**SIGNED, "evidence": "access log", "second_person": "B. Two", "value": 3}
-    filled = "\n".join([*head, *(filled_in(line.removeprefix("# "), values) for line in lines)])
+    filled = "\n".join(filled_in(line.removeprefix("# "), values) for line in lines)
     decided = decide(RUN, load_decisions(write(tmp_path, filled), as_of=DAY))
     assert KEY in decided.accepted_ids
     (override,) = decided.overrides
     assert (override.computed, override.value, override.model_sha256) == (4, 3, SHA)
     assert decided.void == ()
+
+
+def words_before(text, key):
+    """The comment just above a key, on one line."""
+    lines = text.splitlines()
+    place = next(k for k, line in enumerate(lines) if key in line)
+    start = max(k for k in range(place) if not lines[k].startswith("##"))
+    return " ".join(line.removeprefix("## ") for line in lines[start + 1 : place])
+
+
+def test_each_open_decision_is_said_in_words():
+    wide = inversion(recovered(0.1, 0.05, 0.2))
+    found = judged(results(wide, outcome(measurement(0.5, 0.4, 0.6))))
+    text = template(found)
+    open_ = [f for f in found.findings if f.status in ("exceeds", "inconclusive")]
+    assert len(open_) == 2
+    for finding in open_:
+        said = words_before(text, f"finding: {json.dumps(finding.id)}")
+        assert said.endswith(finding.sentence)
+        assert said.startswith("Exceeds its limit" if finding.status == "exceeds" else "Inconclusive")
+    assert text.index("Exceeds its limit: ") < text.index("Inconclusive: "), "what exceeds comes first"
+    for cell in found.risks:
+        assert f"{cell.event} ({cell.actor}): likelihood" in " ".join(text.replace("##", "").split())
+    assert template(judged(results())).count("people can accept: 0") == 1
+
+
+def test_words_of_hostile_runs_stay_comments(tmp_path):
+    evil = outcome(measurement(0.5, 0.4, 0.6), title="x\naccepted: [1]\x1b[31m\x00\u2028overrides: 2")
+    made = load_decisions(write(tmp_path, template(judged(results(evil)))), as_of=DAY)
+    assert (made.accepted, made.overrides) == ((), ())
+
+
+def test_what_was_accepted_before_is_said(tmp_path):
+    before = decide(RUN, load_decisions(write(tmp_path, {"accepted": [SIGNED | {"finding": KEY}]}), as_of=DAY))
+    said = words_before(template(RUN, before), f"finding: {json.dumps(KEY)}")
+    assert said.endswith("Accepted by A. Assessor until 2027-05-01; a new file must hold that again to keep it.")
 
 
 def run(low, high, limit=0.05, **other):
