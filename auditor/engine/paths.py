@@ -19,8 +19,9 @@ from auditor.core.seeds import derive_seed
 from auditor.engine.environment import computing
 from auditor.engine.memory import GIB, model_bytes, resident_bytes, worker_share
 from auditor.learning.choice import STACK, Choice, choose_path
-from auditor.learning.factored import FactoredGradients, Outer
+from auditor.learning.factored import FactoredGradients
 from auditor.learning.functional import FunctionalModel
+from auditor.learning.sums import inner_and_energy
 from auditor.observations.records import Records
 from auditor.simulation.lockstep import measured_choice
 from auditor.targets.target import Target
@@ -140,11 +141,8 @@ def _candidate_path(target: Target, *, device: str) -> Choice:
         if factored is not None:
             inputs = start[:rows].clone().requires_grad_()
             made = factored(inputs, records.labels.expand(rows, *records.labels.shape))
-            energies = [one.energy() if isinstance(one, Outer) else one.square().sum() for one in made.values()]
-            return [
-                {"inputs": one}
-                for one in torch.autograd.grad(torch.stack([e.sum() for e in energies]).sum(), inputs)[0]
-            ]
+            energies = [inner_and_energy(one, state[name])[1].sum() for name, one in made.items()]
+            return [{"inputs": one} for one in torch.autograd.grad(torch.stack(energies).sum(), inputs)[0]]
         with sdpa_kernel(SDPBackend.MATH):
             return [{"inputs": one} for one in vmap(grad(objective), randomness="different")(start[:rows])]
 

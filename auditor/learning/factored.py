@@ -40,25 +40,6 @@ class Outer:
         """The gradients themselves, ``(candidates, outputs, inputs)``."""
         return self.back.transpose(1, 2) @ self.given
 
-    def inner(self, goal: Tensor) -> Tensor:
-        """Inner product of each candidate's gradient with ``goal`` ``(outputs, inputs)``; ``(candidates,)``."""
-        if self._few_rows:
-            return (self.back * (self.given @ goal.T)).sum((1, 2))
-        return self.whole.flatten(1) @ goal.flatten()
-
-    def energy(self) -> Tensor:
-        """Squared norm of each candidate's gradient, ``(candidates,)``."""
-        if self._few_rows:
-            grams = (self.back @ self.back.transpose(1, 2)) * (self.given @ self.given.transpose(1, 2))
-            return grams.sum((1, 2))
-        return self.whole.square().sum((1, 2))
-
-    @property
-    def _few_rows(self) -> bool:
-        _, rows, outputs = self.back.shape
-        inputs = self.given.shape[2]
-        return rows * (outputs + inputs) < outputs * inputs
-
 
 Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from auditor.learning.factored import FactoredGradients, Outer
 from auditor.learning.functional import FunctionalModel
+from auditor.learning.sums import inner_and_energy
 from auditor.observations.records import Records
 from tests.attacks.inversion import cases
 
@@ -80,8 +81,8 @@ def _both(
     """Inner products with ``goal``, squared norms, and how both move with the inputs, in two ways."""
     inputs, labels = batch[0].clone().requires_grad_(), batch[1]
     made = factored(inputs, labels)
-    inner = sum(m.inner(goal[n]) if isinstance(m, Outer) else m.flatten(1) @ goal[n].flatten() for n, m in made.items())
-    energy = sum(m.energy() if isinstance(m, Outer) else m.square().flatten(1).sum(1) for m in made.values())
+    sums = [inner_and_energy(one, goal[name]) for name, one in made.items()]
+    inner, energy = sum(inner for inner, _ in sums), sum(energy for _, energy in sums)
     one = [inner, energy, torch.autograd.grad((inner * energy).sum(), inputs)[0]]
     other = batch[0].clone().requires_grad_()
     each = [

@@ -10,14 +10,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from auditor.attacks.inversion.evidence import Update, mean_gradient, step_weight
 from auditor.learning.factored import Outer
+from auditor.learning.sums import inner_and_energy
 from auditor.observations.released import ClientUpdate
 
 _TINY = 1e-20
@@ -85,7 +84,7 @@ class Distance:
 
     def _angle(self, made: Mapping[str, Tensor | Outer]) -> Tensor:
         """Cosine distance; the length of a candidate, which clipping may have hidden, does not count."""
-        sums = [_sums(made[name], goal) for name, goal in self.goal.items()]
+        sums = [inner_and_energy(made[name], goal) for name, goal in self.goal.items()]
         inner = torch.stack([inner for inner, _ in sums]).sum(0)
         energy = torch.stack([energy for _, energy in sums]).sum(0)
         return 1.0 - inner / (energy.clamp_min(_TINY).sqrt() * self._length)
@@ -134,30 +133,6 @@ class Distance:
             return goal.expand_as(own)
         low, high = goal - self.below[name].flatten(), goal + self.above[name].flatten()
         return torch.minimum(torch.maximum(own, low), high)
-
-
-def _sums(own: Tensor | Outer, goal: Tensor) -> tuple[Tensor, Tensor]:
-    """Inner product with ``goal`` and squared norm of each candidate."""
-    if isinstance(own, Outer):
-        return own.inner(goal), own.energy()
-    inner, energy = _InnerAndEnergy.apply(own.flatten(1), goal.flatten())  # type: ignore[no-untyped-call]
-    return inner, energy
-
-
-class _InnerAndEnergy(torch.autograd.Function):
-    """Both sums, and their derivative in one pass: these vectors are the largest of a step, and autograd's own
-    derivatives of a product and a square run over them five times more."""
-
-    @staticmethod
-    def forward(ctx: Any, own: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(own, goal)
-        return own @ goal, torch.linalg.vector_norm(own, dim=1).square()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, of_inner: Tensor, of_energy: Tensor) -> tuple[Tensor, None]:
-        own, goal = ctx.saved_tensors
-        return (of_inner[:, None] * goal).addcmul_(own, 2 * of_energy[:, None]), None
 
 
 def _slack(value: Tensor, bits: int | None, kept: float, kept_least: float) -> tuple[Tensor, Tensor]:
