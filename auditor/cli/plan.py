@@ -94,10 +94,18 @@ def _totals(made: "Plan") -> list[str]:
             f"{models} reference models, about {duration(models * made.reference_seconds)}, shared by all attacks."
         ]
     for audit in made.audits:
-        size = f"{audit.canaries:,} canaries, about {duration(audit.seconds)}"
-        what = size if audit.runs else f"none, because {audit.reason.rstrip('.')}"
+        tried = f"{audit.canaries:,} canaries, about {duration(audit.seconds)}"
+        what = tried if audit.runs else f"none, because {audit.reason.rstrip('.')}"
         lines += [f"Audit of epsilon ({audit.name}): {what}."]
+    lines += [
+        f"Memory: training holds about {_size(made.training_bytes)} in each worker, beside torch and activations."
+    ]
     return [*lines, f"Protocol {made.protocol_sha256[:12]}: adversaries, parameters and limits as fixed now."]
+
+
+def _size(count: int) -> str:
+    """Bytes in words, e.g. ``40 MiB`` or ``1.5 GiB``."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, round(count / 2**20))} MiB"
 
 
 def duration(seconds: float) -> str:

@@ -14,10 +14,13 @@ from auditor.core.grants import Grant
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.shape import ModelState, TargetShape
 from auditor.engine.audits import PlannedAudit, plan_audits
+from auditor.engine.memory import model_bytes
+from auditor.engine.paths import BLOCK
 from auditor.engine.probe import Speed
 from auditor.engine.selection import attack_parameters, chosen_attacks, require_installed
 from auditor.engine.sweeps import MODEL_ATTACK, Variant, variants_of
 from auditor.engine.views import GAMES, TRAININGS
+from auditor.learning.choice import STACK
 from auditor.observations.model import Preprocessing
 from auditor.observations.released import (
     Aggregate,
@@ -109,6 +112,7 @@ class Plan:
         variants: The adversaries of the sweeps.
         audits: Of epsilon, with canaries.
         watching_seconds: Estimated, for trainings that are played again to be watched.
+        training_bytes: What a worker holds to train a stack of models, without activations and torch itself.
         protocol: What the digest is of.
     """
 
@@ -123,6 +127,7 @@ class Plan:
     variants: tuple[Variant, ...] = ()
     audits: tuple[PlannedAudit, ...] = ()
     watching_seconds: float = 0.0
+    training_bytes: int = 0
     protocol: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -145,6 +150,7 @@ class Plan:
             "estimated_seconds": round(self.seconds, 1),
             "training_seconds": round(self.training_seconds, 2),
             "watching_seconds": round(self.watching_seconds, 2),
+            "training_bytes": self.training_bytes,
             "reference_models": self.reference_models,
             "reference_seconds": round(self.reference_seconds, 2),
             "withheld": {
@@ -200,6 +206,7 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
         training_seconds=training if target.weights is None else 0.0,
         variants=variants,
         audits=plan_audits(settings, target),
+        training_bytes=model_bytes(target.model.shape, models=min(STACK, BLOCK * settings.federation.clients)),
         watching_seconds=watched * speed.watching_seconds(settings.federation, shape=target.model.shape),
     )
 

@@ -5,6 +5,7 @@ import pytest
 
 from auditor.attacks import registry
 from auditor.attacks.registry import AttackEntry
+from auditor.cli.plan import _totals
 from auditor.core.errors import SettingsError
 from auditor.engine import plan as planning
 from auditor.engine.plan import Plan, PlannedAttack, make_plan
@@ -150,3 +151,10 @@ def test_all_wrong_names_are_reported_at_once_with_suggestions() -> None:
 def test_a_table_is_planned_too() -> None:
     made = make_plan(document(Path()), tumour_target(), speed=SPEED)
     assert all(r.runs for r in made.attacks if r.attack == "inversion/linear-layer")
+
+
+def test_memory_grows_with_the_model_and_is_said() -> None:
+    made = planned()
+    size = digits_target().model.shape.parameters
+    assert made.training_bytes >= 6 * 4 * size * 8
+    assert any(line.startswith("Memory: training holds about ") for line in _totals(made))
