@@ -85,12 +85,12 @@ def summarise(results: Results, words: Strings) -> Summary:
     untested = list(untested_of(results, words))
     answers = (*_attack_answers(results, words), epsilon_answer(results, words))
     room = fitting(untested, above=len(answers))
-    levels = {m.interval.level for o in results.outcomes for m in o.measurements if m.interval and m.value is not None}
+    level = usual_level(results)
     return Summary(
         scope=_scope(results, words),
         overall=overall(_counted(results), words),
         answers=answers,
-        level=", ".join(percent(level) for level in sorted(levels)),
+        level="" if level is None else percent(level),
         untested=tuple(room),
         untested_more=len(untested) - len(room),
         decisions=tuple(decisions_of(results, words, above=len(answers))),
@@ -161,12 +161,14 @@ class _Candidate:
     finding: Finding | None
 
     @property
-    def rank(self) -> tuple[int, int, float, float]:
-        """Worst first: headline metrics, then the status, then few false alarms, then the value."""
+    def rank(self) -> tuple[int, int, float, float, float]:
+        """Worst first: headline metrics, the status, few false alarms, the value, and how bad it may be."""
         weight = WEIGHT[self.finding.status] if self.finding else len(WEIGHT)
         head = 0 if self.measurement.metric in HEADLINES else 1
-        value = self.measurement.value or 0.0
-        return head, weight, self.measurement.at.get("fpr", 0.0), -value if self.measurement.higher_is_worse else value
+        m = self.measurement
+        value, sign = m.value or 0.0, -1 if m.higher_is_worse else 1
+        end = value if m.interval is None else m.interval.high if m.higher_is_worse else m.interval.low
+        return head, weight, m.at.get("fpr", 0.0), sign * value, sign * end
 
     @property
     def unanswered(self) -> bool:
@@ -226,12 +228,15 @@ def _answer(topic: str, candidates: list[_Candidate], results: Results, words: S
         high=high,
         fpr=percent(m.at.get("fpr", 0.0)),
         metric=words.plain(f"metrics.{metric_key(m.metric, words)}.short", metric=m.metric),
+        attack=attack_title(worst.outcome),
     )
     detail = []
     if m.floor is not None:
         detail.append(words.plain("answers.floor", floor=floor_text(m)))
     if worst.finding and worst.finding.limit is not None:
         detail.append(words.plain("answers.limit", limit=quantity(worst.finding.limit, m.unit)))
+    if m.interval and m.interval.level != usual_level(results):
+        detail.append(words.plain("answers.own_level", level=percent(m.interval.level)))
     if topic == "records" and (control := _positive_control(results)):
         low, high = ends(control)
         detail.append(words.plain("answers.control", value=measured(control), low=low, high=high))
@@ -252,6 +257,14 @@ def _answer(topic: str, candidates: list[_Candidate], results: Results, words: S
         figure,
         (sentence_case("; ".join(detail)), sentence_case(who)),
     )
+
+
+def usual_level(results: Results) -> float | None:
+    """The confidence level of most intervals; an answer with another one says so."""
+    levels = Counter(
+        m.interval.level for o in results.outcomes for m in o.measurements if m.interval and m.value is not None
+    )
+    return levels.most_common(1)[0][0] if levels else None
 
 
 def _positive_control(results: Results) -> Measurement | None:

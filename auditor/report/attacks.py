@@ -74,6 +74,7 @@ def _shortened(block: AttackBlock, before: Sequence[AttackBlock], words: Strings
     if block.outcome.control:
         return replace(block, counted=(), floors=(), beside=())
     told = {line for other in before for line in other.beside}
+    noted = {note for other in before for note in other.outcome.notes}
     own = tuple(line for line in block.beside if line not in told)
     refused = () if any(other.refused == block.refused for other in before) else block.refused
     same = next((other for other in before if (other.counted, other.floors) == (block.counted, block.floors)), None)
@@ -82,6 +83,7 @@ def _shortened(block: AttackBlock, before: Sequence[AttackBlock], words: Strings
     rest = (words.plain("results.beside_above"),) if fewer else ()
     return replace(
         block,
+        about=tuple(part for part in block.about if part not in noted),
         refused=refused,
         beside=(*own, *rest),
         counted=() if same else block.counted,

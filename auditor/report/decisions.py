@@ -15,9 +15,9 @@ SHOWN = 6
 NAMED = 3
 """Attacks that are named where several have one reason."""
 
-LONGEST = 240
-ROOM = 760
-USUAL, ANSWER = 4, 150
+LONGEST = 420
+ROOM = 900
+USUAL, ANSWER = 4, 90
 """Answers that leave that room, and what each further one takes of it, in characters."""
 
 OTHER_DATA = "; the target is "
@@ -114,6 +114,7 @@ def _risk_rank(cell: RiskCell) -> tuple[int, int]:
 
 
 def _risk_decision(cell: RiskCell, results: Results, words: Strings) -> Item | None:
+    scale = f" {words.plain('decide.scale')}" if _none_exceeds(cell, results) else ""
     values = {
         "event": cell.event,
         "actor": scenario_title(results, cell.actor),
@@ -125,10 +126,19 @@ def _risk_decision(cell: RiskCell, results: Results, words: Strings) -> Item | N
         return Item(words.plain(f"decide.{tried}", **values), weight=3)
     high = (cell.likelihood >= 3) + (cell.severity >= 3)
     if high == 2:
-        return Item(words.plain("decide.both", **values), weight=0)
+        return Item(words.plain("decide.both", **values) + scale, weight=0)
     if high == 1:
-        return Item(words.plain("decide.one", **values), weight=2)
+        return Item(words.plain("decide.one", **values) + scale, weight=2)
     return None
+
+
+def _none_exceeds(cell: RiskCell, results: Results) -> bool:
+    """Whether the figures behind a cell have limits and none of them exceeds its own."""
+    behind = {
+        key for key in (outcome.key for outcome in results.outcomes) if any(e.startswith(key) for e in cell.evidence)
+    }
+    statuses = {f.status for f in results.findings if f.outcome in behind and f.limit is not None}
+    return bool(statuses) and FindingStatus.EXCEEDS not in statuses
 
 
 def fitting(items: Sequence[Item], *, above: int = 0) -> list[Item]:
@@ -148,9 +158,12 @@ def _short(item: Item) -> Item:
 
 
 def clipped(text: str, longest: int) -> str:
-    """At most ``longest`` characters, cut at a word; the sections hold the whole text."""
+    """At most ``longest`` characters, cut after a sentence or at a word; the sections hold the whole text."""
     if len(text) <= longest:
         return text
+    whole = text.rfind(". ", longest // 2, longest)
+    if whole > 0:
+        return text[: whole + 1]
     cut = text[: longest - 1]
     return (cut.rsplit(" ", 1)[0] if " " in cut[longest // 2 :] else cut) + "…"
 

@@ -3,16 +3,27 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from auditor.core.findings import ControlStatus, RiskCell
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.results import Results
+from auditor.policy.disagreement import released_only
 from auditor.report.curves import sweep_figures
 from auditor.report.decisions import level_words, likelihood_words
-from auditor.report.describe import attack_title, ends, findings_of, floor_text, scenario_title, sentence_case
+from auditor.report.describe import (
+    attack_title,
+    ends,
+    findings_of,
+    floor_text,
+    scenario_title,
+    sentence_case,
+    value_with_interval,
+)
 from auditor.report.figures.canvas import Figure, Table
 from auditor.report.figures.controls import draw_controls
 from auditor.report.figures.epsilon import EpsilonWords, draw_epsilon
@@ -58,6 +69,13 @@ def draw_figures(evidence: Evidence, words: Strings) -> Figures:
     )
 
 
+class _Point(NamedTuple):
+    """A share of recognised members at one share of false alarms, with the name of its curve."""
+
+    label: str
+    measurement: Measurement
+
+
 def letters(index: int) -> str:
     """A, B … Z, AA, AB …"""
     text = ""
@@ -86,7 +104,10 @@ def roc_figures(evidence: Evidence, scenario: str, words: Strings) -> list[Figur
 
 def _roc(name: str, part: list[tuple[Outcome, np.ndarray]], results: Results, words: Strings) -> Figure:
     caps = results.accounting.caps
-    cap = np.array([(p.fpr, p.tpr) for p in caps.roc]) if caps and any(p.tpr < 1 for p in caps.roc) else None
+    points_of_cap = [(p.fpr, p.tpr) for p in caps.roc] if caps and any(p.tpr < 1 for p in caps.roc) else []
+    bounded = bool(points_of_cap)
+    holds = bounded and all(released_only(results, outcome) for outcome, _ in part)
+    cap = np.array(points_of_cap) if holds else None
     labels = [_curve_label(outcome, part, words) for outcome, _ in part]
     curves = [Curve(label, rows) for label, (_, rows) in zip(labels, part, strict=True)]
     text = RocWords(
@@ -97,39 +118,58 @@ def _roc(name: str, part: list[tuple[Outcome, np.ndarray]], results: Results, wo
     )
     wide, narrow = draw_roc(name, curves, cap, text)
     points = [
-        (label, m)
+        _Point(label, m)
         for label, (outcome, _) in zip(labels, part, strict=True)
         for m in outcome.measurements
-        if m.metric == "tpr_at_fpr" and m.value is not None
+        if m.metric == "tpr_at_fpr" and m.value is not None and "fpr" in m.at
     ]
+    caps_at = dict(points_of_cap) if holds else {}
+    return Figure(
+        id=name,
+        title=words.plain("results.roc_title", scenario=scenario_title(results, part[0][0].scenario)),
+        caption=_roc_caption(points, "results.roc_cap" if holds else "results.roc_no_cap" if bounded else "", words),
+        alt=words.plain("results.roc_alt", count=number(len(part)), parts=_roc_parts(points, words)),
+        wide=wide,
+        narrow=narrow,
+        table=_roc_table(points, caps_at, words),
+    )
+
+
+def _roc_caption(points: Sequence[_Point], cap: str, words: Strings) -> str:
+    """Which curves are clear of guessing where false alarms are fewest, and how the bands were made."""
     levels = {(m.interval.level, m.interval.over) for _, m in points if m.interval}
-    caption = words.plain(
+    text = words.plain(
         "results.roc_caption",
         level=", ".join(sorted({percent(level) for level, _ in levels})) or "confidence",
         over="".join(sorted({f" over {over}" for _, over in levels})),
     )
-    if cap is not None:
-        caption += words.plain("results.roc_cap")
-    parts = " ".join(
-        words.plain("results.roc_part", label=label, value=measured(m), fpr=percent(m.at["fpr"]))
-        for label, m in points
-        if "fpr" in m.at
+    known = [(label, m) for label, m in points if m.interval]
+    if known:
+        fpr = min(m.at["fpr"] for _, m in known)
+        clear = [label for label, m in known if m.at["fpr"] == fpr and m.interval and m.interval.low > fpr]
+        key = "results.roc_clear" if clear else "results.roc_none_clear"
+        text = f"{words.plain(key, fpr=percent(fpr), labels=', '.join(clear))} {text}"
+    return f"{text} {words.plain(cap)}" if cap else text
+
+
+def _roc_parts(points: Sequence[_Point], words: Strings) -> str:
+    return " ".join(
+        words.plain("results.roc_part", label=label, value=measured(m), fpr=percent(m.at["fpr"])) for label, m in points
     )
-    capped = {p.fpr: p.tpr for p in caps.roc} if caps else {}
-    rows = tuple(
-        (label, percent(m.at["fpr"]), measured(m), " to ".join(ends(m)), _cap_text(capped.get(m.at["fpr"])))
-        for label, m in points
-        if "fpr" in m.at
-    )
-    return Figure(
-        id=name,
-        title=words.plain("results.roc_title", scenario=scenario_title(results, part[0][0].scenario)),
-        caption=caption,
-        alt=words.plain("results.roc_alt", count=number(len(part)), parts=parts),
-        wide=wide,
-        narrow=narrow,
-        table=Table(tuple(words.get("results.roc_columns")), rows, (28, 17, 21, 20, 14)),
-    )
+
+
+def _roc_table(points: Sequence[_Point], caps: Mapping[float, float], words: Strings) -> Table:
+    """A row for each attack, a column for each share of false alarms; the cap of the accounting in the last row."""
+    shares = sorted({m.at["fpr"] for _, m in points}, reverse=True)
+    cells = {(label, m.at["fpr"]): value_with_interval(m) for label, m in points}
+    rows = [
+        (label, *(cells.get((label, fpr), "–") for fpr in shares))
+        for label in dict.fromkeys(label for label, _ in points)
+    ]
+    if caps and shares:
+        rows.append((words.plain("results.roc_cap_row"), *(_cap_text(caps.get(fpr)) for fpr in shares)))
+    heads = (words.plain("method.attack"), *(words.plain("results.roc_column", fpr=percent(fpr)) for fpr in shares))
+    return Table(heads, tuple(rows), (34, *([66 // max(1, len(shares))] * len(shares))))
 
 
 def _cap_text(value: float | None) -> str:
@@ -195,7 +235,7 @@ def _shares(name: str, part: list[tuple[Outcome, Measurement]], results: Results
         alt=words.plain("results.shares_alt", count=number(len(rows)), parts=parts),
         wide=wide,
         narrow=narrow,
-        table=Table(tuple(words.get("results.shares_columns")), tuple(table), (48, 10, 19, 12, 11)),
+        table=Table(tuple(words.get("results.shares_columns")), tuple(table), (60, 9, 15, 8, 8)),
     )
 
 
@@ -220,8 +260,8 @@ def epsilon_figure(results: Results, words: Strings) -> Figure | None:
         claimed=words.plain("privacy.figure_claimed", value=claim),
     )
     wide, narrow = draw_epsilon("epsilon", rounds, claimed, text)
-    step = max(1, len(rounds) // 10)
-    kept = sorted({*rounds[::step], last}, key=lambda r: r.round) if len(rounds) > 12 else rounds
+    step = -(-len(rounds) // 6)
+    kept = sorted({*rounds[::step], last}, key=lambda r: r.round) if len(rounds) > 8 else rounds
     return Figure(
         id="epsilon",
         title=words.plain("privacy.figure_title"),
@@ -273,16 +313,13 @@ def risk_figure(results: Results, words: Strings) -> Figure | None:
             scenario_title(results, cell.actor),
             likelihood_words(cell, words),
             level_words(cell.severity, words),
-            _why(cell, words),
         )
         for mark, cell in zip(marks, results.risks, strict=True)
     )
     parts = " ".join(
         words.plain("risk.alt_part", letter=row[0], event=row[1], likelihood=row[3], severity=row[4]) for row in rows
     )
-    columns = tuple(
-        words.plain(f"risk.{key}") for key in ("letter", "event", "actor", "likelihood", "severity", "reason")
-    )
+    columns = tuple(words.plain(f"risk.{key}") for key in ("letter", "event", "actor", "likelihood", "severity"))
     return Figure(
         id="risk-matrix",
         title=words.plain("risk.title"),
@@ -290,12 +327,27 @@ def risk_figure(results: Results, words: Strings) -> Figure | None:
         alt=words.plain("risk.alt", parts=parts),
         wide=wide,
         narrow=narrow,
-        table=Table(columns, rows, (7, 18, 19, 11, 10, 35)),
+        table=Table(columns, rows, (6, 35, 37, 12, 10)),
     )
 
 
+@dataclass(frozen=True)
+class Why:
+    """What cells of the matrix rest on; cells that rest on the same are named together."""
+
+    letters: tuple[str, ...]
+    text: str
+
+
+def risk_reasons(results: Results, words: Strings) -> list[Why]:
+    """Success, effort and reason of each cell, in the order of the letters."""
+    groups: dict[str, list[str]] = {}
+    for k, cell in enumerate(results.risks):
+        groups.setdefault(_why(cell, words), []).append(letters(k))
+    return [Why(tuple(marks), text) for text, marks in groups.items()]
+
+
 def _why(cell: RiskCell, words: Strings) -> str:
-    """Success, effort and reason of a cell, with what it asks of people."""
     effort = words.get("risk.efforts").get(cell.effort, cell.effort)
     success = words.get("risk.bands").get(cell.success_band, cell.success_band)
     text = words.plain("risk.why", success=success, effort=effort or "–", reason=sentence_case(cell.reason))

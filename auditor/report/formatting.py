@@ -35,6 +35,13 @@ def number(value: float, *, decimals: int | None = None, rounding: Rounding = Ro
     return text if decimals is not None or "." not in text else text.rstrip("0").rstrip(".")
 
 
+def precise(value: float) -> str:
+    """A plain number with six digits, so that what was computed from it can be computed again."""
+    if not math.isfinite(value) or float(value).is_integer() or abs(value) < 1e-3 or abs(value) >= 1e6:
+        return number(value)
+    return f"{value:.6g}".replace("-", "−")
+
+
 def percent(value: float, *, rounding: Rounding = Rounding.NEAREST) -> str:
     """A share as a percentage: ``3.2 %``, ``0.05 %``, ``100 %``."""
     if not math.isfinite(value):

@@ -42,11 +42,20 @@ class FindingRow:
 
 @dataclass(frozen=True)
 class CheckRow:
-    """What an attack reached where the answer is known beforehand; one line per state and measure."""
+    """One measure of a test whose answer is known beforehand, with the figure of each attack."""
+
+    test: str
+    figures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """What one attack reached by one measure; ``name`` holds the state of the model too."""
 
     title: str
-    kind: str
-    lines: tuple[str, ...]
+    name: str
+    value: str
+    floor: str
 
 
 def finding_rows(results: Results, words: Strings) -> list[FindingRow]:
@@ -55,19 +64,33 @@ def finding_rows(results: Results, words: Strings) -> list[FindingRow]:
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in _of_setting(by_weight(results.findings), outcomes):
         groups.setdefault(_subject(finding, outcomes), []).append(finding)
-    merged: dict[tuple[FindingStatus, str], list[tuple[str, tuple[str, ...]]]] = {}
+    merged: dict[tuple[FindingStatus, str], list[_Figure]] = {}
     for group in groups.values():
-        titles, row = _row(sorted(group, key=results.findings.index), outcomes, words)
-        merged.setdefault((row.status, row.why), []).append(("; ".join(titles), row.lines))
-    return [_merged(status, why, parts) for (status, why), parts in merged.items()]
+        found = sorted(group, key=results.findings.index)
+        merged.setdefault((found[0].status, _why(found, outcomes)), []).extend(_figures(found, outcomes, words))
+    return [_row(status, why, figures, words) for (status, why), figures in merged.items()]
 
 
-def _merged(status: FindingStatus, why: str, parts: Sequence[tuple[str, tuple[str, ...]]]) -> FindingRow:
-    """One row for all attacks with one conclusion; where their figures differ, each line names its attack."""
-    titles = tuple(dict.fromkeys(title for title, _ in parts if title))
-    if len({lines for _, lines in parts}) == 1:
-        return FindingRow(status, titles, parts[0][1], why)
-    return FindingRow(status, titles, tuple(f"{title} – {line}" for title, lines in parts for line in lines), why)
+def _row(status: FindingStatus, why: str, figures: Sequence[_Figure], words: Strings) -> FindingRow:
+    """One row for all attacks with one conclusion; where their figures differ, each stands beside its attack."""
+    titles = tuple(dict.fromkeys(figure.title for figure in figures))
+    told = [tuple(_line(f, words) for f in figures if f.title == title) for title in titles]
+    if len(set(told)) <= 1:
+        return FindingRow(status, titles, tuple(dict.fromkeys(line for lines in told for line in lines)), why)
+    heads: dict[str, dict[str, None]] = {}
+    for figure in figures:
+        heads.setdefault(_head(figure, words), {})[f"{figure.title} {figure.value}"] = None
+    return FindingRow(status, (), tuple(f"{head}: {'; '.join(parts)}" for head, parts in heads.items()), why)
+
+
+def _line(figure: _Figure, words: Strings) -> str:
+    if not figure.floor:
+        return f"{figure.name}: {figure.value}"
+    return words.plain("findings.line", name=figure.name, figure=figure.value, floor=figure.floor)
+
+
+def _head(figure: _Figure, words: Strings) -> str:
+    return words.plain("findings.head", name=figure.name, floor=figure.floor) if figure.floor else figure.name
 
 
 def _of_setting(findings: Iterable[Finding], outcomes: dict[str, Outcome]) -> Iterator[Finding]:
@@ -86,13 +109,11 @@ def _subject(finding: Finding, outcomes: dict[str, Outcome]) -> tuple[str, ...]:
     return finding.status, outcome.scenario, outcome.attack, finding.metric.partition("[")[0], refused
 
 
-def _row(group: Sequence[Finding], outcomes: dict[str, Outcome], words: Strings) -> tuple[list[str], FindingRow]:
-    first = outcomes.get(group[0].outcome)
-    if first is None or not group[0].metric:
-        return [], FindingRow(group[0].status, (), (), group[0].sentence)
-    lines = tuple(dict.fromkeys(_line(finding, outcomes[finding.outcome], words) for finding in group))
-    why = dict.fromkeys(part for finding in group for part in _conclusions(finding.sentence))
-    return [attack_title(first)], FindingRow(group[0].status, (), lines, " ".join(why))
+def _why(group: Sequence[Finding], outcomes: dict[str, Outcome]) -> str:
+    """The conclusions of findings, each once; the whole sentence where a finding is not about a measure."""
+    if group[0].outcome not in outcomes or not group[0].metric:
+        return group[0].sentence
+    return " ".join(dict.fromkeys(part for finding in group for part in _conclusions(finding.sentence)))
 
 
 def _conclusions(sentence: str) -> list[str]:
@@ -100,35 +121,39 @@ def _conclusions(sentence: str) -> list[str]:
     return re.split(r"(?<=[.!?])\s+(?=[A-Z])", sentence)[1:] or [sentence]
 
 
-def _line(finding: Finding, outcome: Outcome, words: Strings) -> str:
-    name = key_name(finding.metric, words)
+def _figures(group: Sequence[Finding], outcomes: dict[str, Outcome], words: Strings) -> Iterator[_Figure]:
+    for finding in group:
+        outcome = outcomes.get(finding.outcome)
+        if outcome is not None and finding.metric:
+            yield _figure(finding, outcome, words)
+
+
+def _figure(finding: Finding, outcome: Outcome, words: Strings) -> _Figure:
+    name, title = key_name(finding.metric, words), attack_title(outcome)
     measurement = next((m for m in outcome.measurements if m.key == finding.metric), None)
     if finding.value is None:
-        return words.plain("findings.not_claimed", name=name)
-    state = f", {words.plain(f'results.state.{outcome.state.value}')}" if outcome.state else ""
-    figure = quantity(finding.value, finding.unit)
+        return _Figure(title, name, words.plain("findings.not_claimed"), "")
+    if outcome.state:
+        name += f", {words.plain(f'results.state.{outcome.state.value}')}"
+    value = quantity(finding.value, finding.unit)
     if finding.low is not None and finding.high is not None:
         low = quantity(finding.low, finding.unit, rounding=Rounding.DOWN)
-        figure += f" ({low} to {quantity(finding.high, finding.unit, rounding=Rounding.UP)})"
-    if measurement is None or measurement.floor is None:
-        return f"{name}{state}: {figure}"
-    return words.plain("findings.line", name=name + state, figure=figure, floor=floor_text(measurement))
+        value += f" ({low} to {quantity(finding.high, finding.unit, rounding=Rounding.UP)})"
+    floor = "" if measurement is None or measurement.floor is None else floor_text(measurement)
+    return _Figure(title, name, value, floor)
 
 
 def check_rows(results: Results, words: Strings) -> list[CheckRow]:
     """Positive and negative controls: whether the attacks find what is there, and nothing where nothing is."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[str, dict[str, None]] = {}
     for outcome in results.outcomes:
+        title = attack_title(outcome)
         for m in _checks(outcome):
-            kind = "negative" if m.metric.startswith(CONTROL) else outcome.control
-            groups.setdefault((attack_title(outcome), kind), []).append(_check_line(outcome, m, words))
+            groups.setdefault(_head(_checked(outcome, m, words), words), {})[f"{title} {value_with_interval(m)}"] = None
         if outcome.control and outcome.status != OutcomeStatus.MEASURED:
-            reason = sentence_case("; ".join(outcome.reasons))
-            groups.setdefault((attack_title(outcome), outcome.control), []).append(reason)
-    return [
-        CheckRow(title, words.plain(f"tests.{kind}"), tuple(dict.fromkeys(lines)))
-        for (title, kind), lines in groups.items()
-    ]
+            kind = sentence_case(words.plain(f"tests.{outcome.control}")).rstrip(".")
+            groups.setdefault(kind, {})[f"{title}: {'; '.join(outcome.reasons)}"] = None
+    return [CheckRow(test, tuple(figures)) for test, figures in groups.items()]
 
 
 def _checks(outcome: Outcome) -> list[Measurement]:
@@ -139,11 +164,14 @@ def _checks(outcome: Outcome) -> list[Measurement]:
     return [m for m in known if m.metric.startswith(CONTROL)]
 
 
-def _check_line(outcome: Outcome, m: Measurement, words: Strings) -> str:
+def _checked(outcome: Outcome, m: Measurement, words: Strings) -> _Figure:
+    """A figure of a test; the name says which kind of test it is, where the measure does not."""
     name = metric_name(m, words)
+    if not m.metric.startswith(CONTROL):
+        name = f"{sentence_case(words.plain(f'tests.{outcome.control}')).rstrip('.')}, {name[:1].lower()}{name[1:]}"
     if outcome.state:
         name += f", {words.plain(f'results.state.{outcome.state.value}')}"
-    return words.plain("findings.line", name=name, figure=value_with_interval(m), floor=floor_text(m))
+    return _Figure(attack_title(outcome), name, value_with_interval(m), "" if m.floor is None else floor_text(m))
 
 
 def rebuilt_rows(results: Results, words: Strings) -> list[tuple[str, str, str]]:

@@ -3,16 +3,20 @@
 import base64
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from auditor.policy.re_audit import is_compared
 from auditor.report import answers, attacks, decisions, describe, drawings, formatting, groups, sections
 from auditor.report.figures.canvas import Figure, themed
+from auditor.report.guide import metrics_guide
 from auditor.report.load import Evidence
 from auditor.report.strings import Strings, strings
+from auditor.report.together import together
 from auditor.resources import folder
 
 SECTIONS = (
@@ -76,7 +80,7 @@ def page(evidence: Evidence, *, printed: bool, figures: drawings.Figures | None 
         language: Which strings file.
     """
     words = strings(language)
-    template = _environment(words, printed=printed).get_template("report.html.j2")
+    template = _environment(language).get_template("report.html.j2")
     drawn = figures or drawings.draw_figures(evidence, words)
     return template.render(_context(evidence, drawn, words, printed=printed))
 
@@ -85,6 +89,7 @@ def _context(evidence: Evidence, figures: drawings.Figures, words: Strings, *, p
     results = evidence.results
     return {
         "r": results,
+        "digest": evidence.digest,
         "printed": printed,
         "sections": SECTIONS,
         "annexes": ANNEXES,
@@ -98,7 +103,10 @@ def _context(evidence: Evidence, figures: drawings.Figures, words: Strings, *, p
     }
 
 
-def _environment(words: Strings, *, printed: bool) -> Environment:
+@cache
+def _environment(language: str) -> Environment:
+    """Templates with their helpers; print and screen share it, so that each template is compiled once."""
+    words = strings(language)
     environment = Environment(
         loader=FileSystemLoader(folder("templates/report")),
         autoescape=True,
@@ -106,24 +114,35 @@ def _environment(words: Strings, *, printed: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(_filters(words, printed=printed))
+    environment.filters.update(_filters())
     environment.globals.update(
         t=words.html,
         raw=words.get,
         has=words.has,
         word=words.word,
         mark=_marker(words),
-        svg=lambda figure: Markup(_inline(figure, printed=printed)),
+        svg=_svg,
         letters=drawings.letters,
         **_helpers(words),
     )
     return environment
 
 
-def _filters(words: Strings, *, printed: bool) -> dict[str, Callable[..., Any]]:
+@pass_context
+def _svg(context: Context, figure: Figure) -> Markup:
+    return Markup(_inline(figure, printed=context["printed"]))
+
+
+@pass_context
+def _with_breaks(context: Context, text: str) -> Markup:
+    return _breakable(text, "&#8203;" if context["printed"] else "<wbr>")
+
+
+def _filters() -> dict[str, Callable[..., Any]]:
     return {
         "number": formatting.number,
         "pct": formatting.percent,
+        "precise": formatting.precise,
         "pct_up": lambda value: formatting.percent(value, rounding=formatting.Rounding.UP),
         "up": lambda value: formatting.number(value, decimals=2, rounding=formatting.Rounding.UP),
         "down": lambda value: formatting.number(value, decimals=2, rounding=formatting.Rounding.DOWN),
@@ -133,16 +152,19 @@ def _filters(words: Strings, *, printed: bool) -> dict[str, Callable[..., Any]]:
         "law": lambda text: Markup('<span class="law">{}</span>').format(text),
         "cite": lambda text: Markup("<cite>{}</cite>").format(text),
         "sentence": describe.sentence_case,
-        "breakable": lambda text: _breakable(text, "&#8203;" if printed else "<wbr>"),
+        "breakable": _with_breaks,
     }
 
 
 def _helpers(words: Strings) -> dict[str, Any]:
     return {
         "attack_blocks": lambda results, name: attacks.brief(attacks.attack_blocks(results, name, words), words),
+        "together": lambda blocks: together(blocks, words),
+        "risk_reasons": lambda results: drawings.risk_reasons(results, words),
+        "audit_reading": sections.audit_reading,
         "adversary_rows": lambda results: sections.adversary_rows(results, words),
         "shared_reasons": lambda results: sections.shared_reasons(results, words),
-        "metrics_used": lambda results: sections.metrics_used(results, words),
+        "metrics_guide": lambda results: metrics_guide(results, words),
         "finding_rows": lambda results: groups.finding_rows(results, words),
         "check_rows": lambda results: groups.check_rows(results, words),
         "rebuilt_rows": lambda results: groups.rebuilt_rows(results, words),

@@ -162,7 +162,7 @@ def _text_leaks(text: str, known: Fingerprints, *, names_only: bool = False) -> 
         yield "words of a record"
     if known.numbers:
         values = [float(token.replace("−", "-")) for token in NUMBER.findall(text)]
-        if any(h in known.numbers for h in run_hashes(values, known.salt)):
+        if values and any(h in known.numbers for h in run_hashes(values, known.salt)):
             yield "consecutive values of a record"
 
 
@@ -181,6 +181,7 @@ def _shingles(text: str, known: Fingerprints) -> Iterator[int]:
 def _pdf_leaks(data: bytes, known: Fingerprints | None) -> Iterator[str]:
     """Images, metadata and attachments of a PDF. The text of its pages is checked before they are laid out."""
     parts = [STREAM.sub(b"", data), *(unpacked(found[1]) for found in STREAM.finditer(data))]
+    told: dict[bytes, None] = {}
     for part in parts:
         if PDF_RASTER.search(part):
             yield "it holds a raster image; the report draws none"
@@ -189,8 +190,10 @@ def _pdf_leaks(data: bytes, known: Fingerprints | None) -> Iterator[str]:
         if part.lstrip()[:1] in (b"<", b"{", b"["):
             yield from _text_file_leaks(part, known)
         elif b"<<" in part:
-            for raw in _pdf_strings(part):
-                yield from _text_leaks(_pdf_string(raw), known)
+            told.update(dict.fromkeys(_pdf_strings(part)))
+    if known is not None:
+        for raw in told:
+            yield from _text_leaks(_pdf_string(raw), known)
 
 
 def unpacked(stream: bytes) -> bytes:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ class Evidence:
     decided: Decided | None = None
     comparison: Comparison | None = None
     before: Results | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the results; it takes a moment, and the page prints it more than once."""
+        return self.results.sha256
 
     def array(self, ref: ArrayRef) -> Array | None:
         """The array of ``ref``, where the run kept it."""

@@ -83,7 +83,7 @@ def _rendered(markup: str, evidence: Evidence) -> tuple[bytes, list[str]]:
         with _overheard() as warnings:
             data = document.write_pdf(
                 pdf_variant="pdf/a-3a",
-                pdf_identifier=bytes.fromhex(evidence.results.sha256)[:16],
+                pdf_identifier=bytes.fromhex(evidence.digest)[:16],
                 attachments=[attachment],
             )
     except FatalURLFetchingError as error:

@@ -1,15 +1,17 @@
 """Data that the templates of the sections need beyond the results themselves."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from auditor.core.findings import Claim, ControlRow, ControlStatus, CoverageRow, Finding, FindingStatus, Measure
 from auditor.core.grants import Grant
-from auditor.core.measurement import Measurement, OutcomeStatus
+from auditor.core.measurement import OutcomeStatus
+from auditor.core.privacy import AccountingReport, EpsilonAudit
 from auditor.core.results import Results, ScenarioSummary
-from auditor.report.describe import by_weight, key_name, metric_key, sentence_case
+from auditor.report.describe import by_weight, key_name, sentence_case
 from auditor.report.drawings import pack_title
 from auditor.report.formatting import Rounding, number, quantity
 from auditor.report.strings import Strings
@@ -78,16 +80,6 @@ class Measures:
 def scenario_names(results: Results) -> list[str]:
     """Adversaries that were described or attacked, in order."""
     return list(dict.fromkeys([s.name for s in results.scenarios] + [o.scenario for o in results.outcomes]))
-
-
-def metrics_used(results: Results, words: Strings) -> list[Measurement]:
-    """One measurement for each kind of measure, for the reading guide."""
-    seen: dict[str, Measurement] = {}
-    for outcome in results.outcomes:
-        for measurement in outcome.measurements:
-            key = metric_key(measurement.metric, words)
-            seen.setdefault(measurement.metric if key == "other" else key, measurement)
-    return list(seen.values())
 
 
 def settings_rows(results: Results, *, only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[SettingRow]:
@@ -210,12 +202,26 @@ def _adversary_row(scenario: ScenarioSummary, words: Strings) -> AdversaryRow:
     )
 
 
-def shared_reasons(results: Results, words: Strings) -> list[tuple[str, str]]:
-    """Why each limit was set: the measures that share a reason, and the reason, each once."""
+@dataclass(frozen=True)
+class LimitReasons:
+    """Reasons of limits that begin alike: the beginning, and for each rest the measures that it speaks of."""
+
+    lead: str
+    rows: tuple[tuple[str, str], ...]
+
+
+def shared_reasons(results: Results, words: Strings) -> list[LimitReasons]:
+    """Why each limit was set: each reason once, with the measures that share it; what many begin with, once."""
     reasons: dict[str, list[str]] = {}
     for limit in (limit for scenario in results.scenarios for limit in scenario.thresholds):
         reasons.setdefault(" ".join(limit.reason.split()), []).append(key_name(limit.metric, words))
-    return [("; ".join(dict.fromkeys(names)), reason) for reason, names in reasons.items()]
+    leads: dict[str, list[tuple[str, str]]] = {}
+    counts = Counter(reason.partition(": ")[0] for reason in reasons if ": " in reason)
+    for reason, names in reasons.items():
+        head, _, rest = reason.partition(": ")
+        lead, text = (head, rest) if counts[head] > 1 else ("", reason)
+        leads.setdefault(lead, []).append(("; ".join(dict.fromkeys(names)), sentence_case(text)))
+    return [LimitReasons(lead, tuple(rows)) for lead, rows in leads.items()]
 
 
 def _by_reason(rows: Sequence[ControlRow]) -> tuple[ReasonGroup, ...]:
@@ -355,6 +361,14 @@ def evidence_index(results: Results) -> list[tuple[tuple[str, ...], tuple[str, .
     for item, by in merged.items():
         gathered.setdefault(tuple(dict.fromkeys(by)), []).append(item)
     return [(tuple(items), by) for by, items in gathered.items()]
+
+
+def audit_reading(audit: EpsilonAudit, accounting: AccountingReport) -> str:
+    """The reading of the settings whose epsilon an audit is held against, where it is not the headline one."""
+    headline = accounting.epsilon
+    if audit.accounted is None or headline is None or audit.accounted == headline.upper:
+        return ""
+    return next((x.adjacency for x in accounting.alternatives if x.upper == audit.accounted), "")
 
 
 def finding_value(finding: Finding) -> str:

@@ -58,7 +58,7 @@ def test_every_measurement_stands_in_its_attack(name: str, evidence_of: Callable
             m.metric.startswith(attacks.CONTROL) for m in claimed
         )
         carried = {m.key for m in claimed if m.metric.startswith(attacks.CONTROL)}
-        tests = " ".join(line for check in groups.check_rows(results, strings()) for line in check.lines)
+        tests = " ".join(line for check in groups.check_rows(results, strings()) for line in check.figures)
         assert all(value_with_interval(m) in tests for m in claimed if m.metric.startswith(attacks.CONTROL))
         assert {m.key for m in claimed} - carried <= {row.measurement.key for b in blocks for row in b.rows} | {
             m.key for m in claimed if m.metric.startswith(attacks.BESIDE) or m in aside

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from auditor.report.formatting import Rounding, date, number, percent, quantity
+from auditor.report.formatting import Rounding, date, number, percent, precise, quantity
 from auditor.report.load import Evidence
 from tests.report.page_text import read
 
@@ -49,6 +49,7 @@ def written(value: float) -> Iterator[str]:
         for decimals in (1, 2, 3):
             yield number(value, decimals=decimals, rounding=rounding)
         yield quantity(value, "dB", rounding=rounding)
+    yield precise(value)
 
 
 def counts(results: dict[str, Any]) -> Iterator[int]:

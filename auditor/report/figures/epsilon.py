@@ -46,8 +46,15 @@ def draw_epsilon(
         )
         if claimed is not None:
             axes.axhline(claimed, color=canvas.VERMILLION, linewidth=1.0, linestyle=(0, (4, 3)))
+            below = claimed < 0.8 * high[-1]
             axes.annotate(
-                words.claimed, (0, claimed), xytext=(4, 3), textcoords="offset points", va="bottom", fontsize=8
+                words.claimed,
+                (x[-1] if below else 0, claimed),
+                xytext=(0 if below else 4, 3),
+                textcoords="offset points",
+                ha="right" if below else "left",
+                va="bottom",
+                fontsize=8,
             )
         axes.set_xlabel(words.x_axis)
         axes.set_ylabel(words.y_axis)

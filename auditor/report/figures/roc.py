@@ -49,7 +49,7 @@ def draw_roc(name: str, curves: Sequence[Curve], cap: Array | None, words: RocWo
             _curve(axes, curve.rows, floor, canvas.SERIES[index % len(canvas.SERIES)])
         _labels(axes, curves, floor)
 
-    return canvas.draw(name, draw_on, heights_mm=(82.0, 84.0))
+    return canvas.draw(name, draw_on, heights_mm=(66.0, 84.0))
 
 
 def _floor(curves: Sequence[Curve]) -> float:
@@ -77,9 +77,9 @@ def _cap(axes: Any, cap: Array, floor: float, label: str) -> None:
     if not len(rows):
         return
     axes.plot(rows[:, 0], rows[:, 1], color=canvas.INK, linewidth=1.1, linestyle=(0, (1, 1.4)))
-    middle = rows[int(np.argmin(np.abs(np.log(rows[:, 1]) - 0.35 * np.log(floor))))]
+    place = rows[int(np.argmin(np.abs(np.log(rows[:, 0]) - 0.9 * np.log(floor))))]
     axes.annotate(
-        label, (middle[0], middle[1]), xytext=(-5, 1), textcoords="offset points", ha="right", va="bottom", fontsize=8
+        label, (place[0], place[1]), xytext=(0, 4), textcoords="offset points", ha="left", va="bottom", fontsize=8
     ).set_in_layout(False)
 
 
