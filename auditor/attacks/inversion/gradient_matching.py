@@ -15,6 +15,7 @@ from auditor.attacks.inversion.label_guess import MOST, guesses, head_is_hidden
 from auditor.attacks.inversion.replay import Replay
 from auditor.attacks.inversion.search import Found, Schedule, Search, probe
 from auditor.attacks.inversion.statistics import BatchStatistics
+from auditor.attacks.inversion.step_order import LOOKS, orders_tried
 from auditor.attacks.inversion.unknowns import Unknowns
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape, Task
@@ -31,7 +32,8 @@ class GradientMatching:
     """Cosine distance plus total variation, signed Adam, a grid of prior weights as one batch.
 
     Geiping et al., 2020, arXiv:2003.14053, with the weight of the prior chosen by the matching distance from a grid
-    instead of fixed; local steps are unrolled (section 5 there). Labels come from the attack's own recovery.
+    instead of fixed; local steps are unrolled (section 5 there), and which record stood in which step is searched as
+    well. Labels come from the attack's own recovery.
     """
 
     name: ClassVar[str] = "inversion/gradient-matching"
@@ -43,7 +45,7 @@ class GradientMatching:
         modalities=frozenset({Modality.IMAGE, Modality.TABULAR, Modality.TIMESERIES}),
         traits={"continuous_input": "the input is not continuous (tokens cannot be moved by a gradient)"},
     )
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     observes: ClassVar[tuple[type, ...]] = (ClientUpdate, Aggregate)
     attack_class: ClassVar[str] = "reconstruction"
 
@@ -87,7 +89,8 @@ class GradientMatching:
         steps = self._steps(shape.local_steps)
         weights = self._weights(shape.modality)
         iterations = self._iterations(len(weights), shape.records_per_update * steps)
-        return Cost(gradient_evaluations=3 * iterations * len(weights) * steps)
+        looks = len(LOOKS) * orders_tried(shape.records_per_update) if steps > 1 else 0
+        return Cost(gradient_evaluations=(3 * iterations + looks) * len(weights) * steps)
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> Reconstruction:
         """As many records as stand behind ``seen``, of the candidate with the least matching distance.

@@ -37,6 +37,11 @@ class Replay:
     batched: bool = True
     factored: FactoredGradients | None = None
 
+    @property
+    def ordered(self) -> bool:
+        """True where it matters which record stands where: records of one client meet the model in several batches."""
+        return self.unroll and self.seen.records > clients(self.seen) * self.seen.local.batch_size
+
     def with_factors(self, example: Records) -> "Replay":
         """The same with factored gradients, where they are exact for this model and recipe; tried on ``example``."""
         recipe = self.seen.privatisation

@@ -11,6 +11,7 @@ from auditor.attacks.base import RunContext
 from auditor.attacks.inversion.distance import Distance
 from auditor.attacks.inversion.replay import Replay
 from auditor.attacks.inversion.statistics import BatchStatistics
+from auditor.attacks.inversion.step_order import better_order, looks_at, taken
 from auditor.attacks.inversion.unknowns import Unknowns
 
 _DECAY_AT = (3 / 8, 5 / 8, 7 / 8)
@@ -82,12 +83,15 @@ class Search:
         best, best_labels = start.clone(), labels.clone()
         least = torch.full_like(self.weights, torch.inf)
         steps, began, done = self.schedule.iterations, time.monotonic(), 0
+        generator = context.generator()
         while done < steps and not context.out_of_time:
             _set_rate(optimiser, self.schedule.learning_rate, done / steps)
             objective = self._objective(free, targets)
             _keep(objective.detach(), least, (best, free.detach()), (best_labels, targets.detach()))
             self._step(optimiser, objective, moved)
             done += 1
+            if self.replay.ordered and looks_at(done, steps):
+                self._reorder(optimiser, free, targets, generator)
             if done == _TIMED_STEPS:
                 steps = _affordable(steps, context, each=(time.monotonic() - began) / done)
                 if steps < self.schedule.iterations:
@@ -104,6 +108,17 @@ class Search:
         """Matching distance of each candidate without the prior."""
         with torch.no_grad():
             return self.distance(self.replay.updates(inputs, labels)).detach()
+
+    def _reorder(
+        self, optimiser: torch.optim.Optimizer, free: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> None:
+        """Move records to the local steps where they fit better, with all that the optimiser remembers of them."""
+        inputs = self.unknowns.decode(free.detach())
+        order = better_order(self.distances, inputs, labels.detach(), generator=generator)
+        for tensor in (free, labels):
+            kept = [value for value in optimiser.state.get(tensor, {}).values() if value.shape == tensor.shape]
+            for value in (tensor.detach(), *kept):
+                value.copy_(taken(value.clone(), order))
 
     def _objective(self, free: Tensor, labels: Tensor) -> Tensor:
         inputs = self.unknowns.decode(free)
