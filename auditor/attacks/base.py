@@ -256,6 +256,9 @@ class Attack(Protocol):
         observes: The observation types it reads.
         attack_class: EDPB class: ``membership``, ``attribute``, ``exfiltration``, ``regurgitation``,
             ``model_inversion`` or ``reconstruction``; or ``property``, which speaks of groups and is in no class.
+
+    An attack without a published evaluation may carry ``experimental = True``: where it finds nothing, no verdict says
+    so.
     """
 
     name: ClassVar[str]

@@ -98,6 +98,8 @@ class Outcome(Frozen):
         control: ``positive`` where the setting was made as easy as it gets to see whether the attack works at
             all, ``negative`` where nothing can be found; empty for the audited setting itself.
         cut_short: The time budget ended every run of the attack before its planned work was done.
+        experimental: No published evaluation stands behind the attack: what it finds counts, and where it finds
+            nothing, that counts for nothing.
     """
 
     scenario: str
@@ -116,6 +118,7 @@ class Outcome(Frozen):
     notes: tuple[str, ...] = ()
     control: str = ""
     cut_short: bool = False
+    experimental: bool = False
 
     @property
     def key(self) -> str:

@@ -128,6 +128,7 @@ class Measurer:
             paper=attack.paper if attack else "",
             attack_class=attack.attack_class if attack else "",
             control="positive" if row.control else "",
+            experimental=getattr(attack, "experimental", False),
         )
 
     # How the units ended

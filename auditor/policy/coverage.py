@@ -79,7 +79,7 @@ def _state(results: Results, row: AttackClass, planned: list[Outcome]) -> tuple[
         if row.attack_class == "regurgitation" and results.target.shape.task != Task.LANGUAGE_MODEL:
             return "not_applicable", "the model gives scores and generates no content"
         return "not_run", row.absent
-    measured = [outcome for outcome in planned if is_measured(outcome)]
+    measured = [outcome for outcome in planned if is_measured(outcome) and not outcome.experimental]
     others = _others(planned)
     if measured:
         scenarios = f"measured for {listed(sorted({outcome.scenario for outcome in measured}))}"
@@ -88,7 +88,7 @@ def _state(results: Results, row: AttackClass, planned: list[Outcome]) -> tuple[
         return "run", "; ".join([scenarios, *narrow, *others])
     if all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned):
         return "not_applicable", "; ".join(others) or "no installed attack of this class is for this kind of data"
-    return "not_run", "; ".join(others)
+    return "not_run", "; ".join(others) or "only an experimental attack of this class was run"
 
 
 def _for_other_data(outcome: Outcome) -> bool:

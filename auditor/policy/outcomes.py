@@ -18,6 +18,7 @@ _ENDS = {
     OutcomeStatus.NOT_RUN: (FindingStatus.NOT_RUN, "was not run"),
     OutcomeStatus.FAILED: (FindingStatus.FAILED, "failed"),
 }
+_EXPERIMENTAL = "the attack is experimental, so that it finds no more decides nothing"
 _POWERLESS = "the attack finds nothing even where everything is laid open, so its low figure shows nothing"
 _CUT_SHORT = "the time budget ended the attack before its planned work was done, so its low figure shows little"
 
@@ -52,7 +53,8 @@ def outcome_findings(
 
 def unanswered(scenario: str, thresholds: Sequence[Threshold], findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """A finding for each limit of a scenario that no attack of this run spoke to."""
-    spoken = {keys.parsed(finding.metric) for finding in findings if finding.limit is not None}
+    judged = (f for f in findings if f.limit is not None and f.status != FindingStatus.NOT_APPLICABLE)
+    spoken = {keys.parsed(finding.metric) for finding in judged}
     return tuple(
         Finding(
             id=f"{scenario}:limit:{threshold.metric}",
@@ -92,10 +94,11 @@ def _without_figure(outcome: Outcome) -> Finding:
 
 def _without_limit(outcome: Outcome) -> Finding:
     measurement = most_prominent(outcome)
+    status = FindingStatus.NOT_APPLICABLE if outcome.experimental else FindingStatus.INCONCLUSIVE
     return measured_finding(
         outcome,
         measurement,
-        Judgement(FindingStatus.INCONCLUSIVE, "no limit was fixed before the run, so the figure is not judged"),
+        Judgement(status, "no limit was fixed before the run, so the figure is not judged"),
         limit=None,
         advice=f"Add a limit on {measurement.key} to scenario '{outcome.scenario}', with its reason, and run again.",
     )
@@ -117,6 +120,8 @@ def _against(outcome: Outcome, threshold: Threshold, adviser: Adviser, doubt: st
     judgement = judge(measurement, limit)
     if doubt and judgement.status == FindingStatus.WITHIN:
         judgement = Judgement(FindingStatus.INCONCLUSIVE, f"{judgement.because}, but {doubt}")
+    if outcome.experimental and judgement.status != FindingStatus.EXCEEDS:
+        judgement = Judgement(FindingStatus.NOT_APPLICABLE, f"{judgement.because}; {_EXPERIMENTAL}")
     advice = adviser.about(outcome, measurement, judgement.status, limit=limit)
     measures = adviser.measures(outcome, judgement.status)
     found = measured_finding(outcome, measurement, judgement, limit=limit, advice=advice, key=threshold.metric)

@@ -144,7 +144,10 @@ def _cell(
 
 
 def _pieces(results: Results, planned: Sequence[Outcome]) -> list[_Piece]:
-    """Every figure with its band; a low figure of an attack without power has none."""
+    """Every figure with its band; a low figure of an attack without power has none.
+
+    An experimental attack counts by high figures alone.
+    """
     weak = powerless(results.outcomes)
     found = []
     for outcome in planned:
@@ -154,6 +157,8 @@ def _pieces(results: Results, planned: Sequence[Outcome]) -> list[_Piece]:
                 continue
             if outcome.attack in weak and banded.band in {Band.S0, Band.S1}:
                 banded = Banded(Band.INCONCLUSIVE, _POWERLESS)
+            if outcome.experimental and banded.band not in {Band.S2, Band.S3}:
+                continue
             found.append(_Piece(outcome, measurement, banded))
     return found
 
@@ -161,8 +166,8 @@ def _pieces(results: Results, planned: Sequence[Outcome]) -> list[_Piece]:
 def _all_within(planned: Sequence[Outcome], findings: Sequence[Finding]) -> bool:
     """Does every figure of the cell that has a limit keep it?"""
     keys = {outcome.key for outcome in planned}
-    limited = [finding.status for finding in findings if finding.outcome in keys and finding.limit is not None]
-    return set(limited) == {FindingStatus.WITHIN}
+    limited = {finding.status for finding in findings if finding.outcome in keys and finding.limit is not None}
+    return limited - {FindingStatus.NOT_APPLICABLE} == {FindingStatus.WITHIN}
 
 
 def _unknown(pieces: Sequence[_Piece], planned: Sequence[Outcome]) -> str:

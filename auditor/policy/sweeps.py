@@ -105,7 +105,7 @@ def _point(
         return CurvePoint(value, found, None, FindingStatus.INCONCLUSIVE)
     limit = threshold.against(found.floor)
     status = judge(found, limit).status
-    if status == FindingStatus.WITHIN and (weak or outcome.cut_short):
+    if status == FindingStatus.WITHIN and (weak or outcome.cut_short or outcome.experimental):
         status = FindingStatus.INCONCLUSIVE
     return CurvePoint(value, found, limit, status)
 

@@ -186,6 +186,15 @@ def test_limits_of_a_control_are_not_asked_for():
     assert not any(key.startswith("single-record") for key in found)
 
 
+def test_an_experimental_attack_counts_only_where_it_finds_something():
+    low = findings(inversion(recovered(0.0, 0.0, 0.05), experimental=True))[SHARE]
+    assert low.status == FindingStatus.NOT_APPLICABLE
+    assert "experimental" in low.sentence
+    unsure = findings(inversion(recovered(0.1, 0.0, 0.6), experimental=True))[SHARE]
+    assert unsure.status == FindingStatus.NOT_APPLICABLE
+    assert findings(inversion(recovered(0.5, 0.4, 0.6), experimental=True))[SHARE].status == FindingStatus.EXCEEDS
+
+
 def test_an_attack_cut_short_cannot_be_within():
     found = findings(inversion(recovered(0.0, 0.0, 0.05), cut_short=True))[SHARE]
     assert found.status == FindingStatus.INCONCLUSIVE

@@ -127,6 +127,11 @@ def test_the_highest_likelihood_is_never_at_least():
     assert (found.likelihood, found.at_least) == (4, False)
 
 
+def test_an_experimental_attack_speaks_by_high_figures_alone():
+    assert cell(outcome(measurement(0.03, 0.02, 0.04), experimental=True)).likelihood is None
+    assert cell(outcome(measurement(0.6, 0.55, 0.65), experimental=True)).likelihood is not None
+
+
 def test_an_attack_cut_short_makes_it_at_least():
     assert cell(outcome(measurement(0.03, 0.02, 0.04), cut_short=True)).at_least
 

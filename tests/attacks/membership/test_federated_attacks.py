@@ -9,13 +9,14 @@ from torch import Tensor
 
 from auditor.attacks.base import Attack, Knowledge, RunContext
 from auditor.attacks.inference.source import SourceInference
-from auditor.attacks.membership import cohort_unmixing, fedmia, gradient_alignment, loss_series, traces
+from auditor.attacks.membership import cohort_unmixing, fedmia, gradient_alignment, loss_series, traces, update_density
 from auditor.attacks.membership.cohort_unmixing import CohortUnmixing
 from auditor.attacks.membership.fedmia import FedMia
 from auditor.attacks.membership.gradient_alignment import GradientAlignment
 from auditor.attacks.membership.loss_series import LossSeries
 from auditor.attacks.membership.rmia import area
 from auditor.attacks.membership.traces import Trace, alignments, local_losses
+from auditor.attacks.membership.update_density import Density, UpdateDensity, fitted
 from auditor.attacks.membership.watch import Watch
 from auditor.core.errors import AttackDoesNotApply, AttackFailed
 from auditor.learning.functional import FunctionalModel
@@ -34,6 +35,7 @@ ATTACKS: dict[str, tuple[Attack, float]] = {
     "fedmia-ii": (FedMia(FedMia.Params()), 0.70),
     "loss-series": (LossSeries(LossSeries.Params(against="nothing")), 0.62),
     "loss-fall": (LossSeries(LossSeries.Params()), 0.70),
+    "update-density": (UpdateDensity(UpdateDensity.Params()), 0.70),
 }
 
 
@@ -51,7 +53,7 @@ def traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return cached
 
-    for module in (gradient_alignment, fedmia, cohort_unmixing):
+    for module in (gradient_alignment, fedmia, cohort_unmixing, update_density):
         monkeypatch.setattr(module, "alignments", once(alignments))
     for module in (fedmia, loss_series):
         monkeypatch.setattr(module, "local_losses", once(local_losses))
@@ -171,6 +173,33 @@ def test_fedmia_needs_other_clients(log: Federation) -> None:
     )
     with pytest.raises(AttackFailed, match="at least 3 other clients"):
         ATTACKS["fedmia-ii"][0].run(Rounds(alone, log.candidates, 0, log.local), KNOWN, RunContext())
+
+
+def test_residuals_are_those_of_the_gaussian_itself() -> None:
+    """Against the covariance written out: conditional mean and variance of one coordinate given all others."""
+    generator = torch.Generator().manual_seed(0)
+    shared = torch.linalg.qr(torch.randn(6, 2, generator=generator, dtype=torch.float64)).Q.T
+    density = Density(shared, torch.tensor([3.0, 0.5], dtype=torch.float64), 0.2)
+    covariance = shared.T @ torch.diag(density.strengths) @ shared + 0.2 * torch.eye(6, dtype=torch.float64)
+    row = torch.randn(6, generator=generator, dtype=torch.float64)
+    found = density.residuals(row.unsqueeze(0))[0]
+    for i in range(6):
+        rest = torch.arange(6) != i
+        weights = torch.linalg.solve(covariance[rest][:, rest], covariance[rest, i])
+        variance = covariance[i, i] - weights @ covariance[rest, i]
+        assert found[i] == pytest.approx(float((row[i] - weights @ row[rest]) / variance.sqrt()))
+
+
+def test_the_density_is_that_of_principal_components() -> None:
+    """The closed form reproduces the covariance that the data were drawn with."""
+    generator = torch.Generator().manual_seed(0)
+    shared = torch.linalg.qr(torch.randn(9, 2, generator=generator, dtype=torch.float64)).Q.T
+    latent = torch.randn(20_000, 2, generator=generator, dtype=torch.float64) * torch.tensor([2.0, 1.0])
+    rows = latent @ shared + 0.3 * torch.randn(20_000, 9, generator=generator, dtype=torch.float64)
+    found = fitted(rows, components=2)
+    assert found.noise == pytest.approx(0.09, rel=0.02)
+    assert found.strengths.tolist() == pytest.approx([4.0, 1.0], rel=0.05)
+    assert fitted(rows, components=99).shared.shape[0] == 3
 
 
 def test_fedmia_bears_clients_that_miss_rounds() -> None:
