@@ -1,6 +1,7 @@
 """``auditor explain``: what a word, an attack, a scenario, a control or a lint means."""
 
 import inspect
+from collections.abc import Iterator
 
 import typer
 
@@ -8,21 +9,31 @@ from auditor.core.errors import AuditorError
 
 
 def explain(
-    code: str = typer.Argument(..., help="An attack, scenario, status, metric, control id, lint id or exit code."),
+    words: list[str] = typer.Argument(
+        ...,
+        metavar="WORD...",
+        help="A word of the tool or of its report, an attack, scenario, provision, lint or exit code.",
+    ),
 ) -> None:
-    """Explain one name that the tool prints."""
-    for source in (_word, _attack, _scenario, _control, _lint):
+    """Explain one name or word that the tool prints, e.g. `auditor explain clipping norm`."""
+    code = " ".join(words)
+    for source in (_attack, _scenario, _control, _lint, _word):
         text = source(code)
         if text:
             typer.echo(text)
             return
-    raise AuditorError(f"'{code}' is not a name that the tool prints.", remedy=_nearest(code))
+    raise AuditorError(f"'{code}' is not a word that the tool explains.", remedy=_nearest(code))
 
 
 def _word(code: str) -> str:
-    from auditor.core.words import WORDS
+    from auditor.core.words import entry_of
 
-    return WORDS.get(code, "") or WORDS.get(f"exit-{code}", "")
+    entry = entry_of(code)
+    if entry is None:
+        return ""
+    name, *others = entry.names
+    also = f" (also: {', '.join(others)})" if others else ""
+    return f"{name}{also}\n\n{entry.says}"
 
 
 def _attack(code: str) -> str:
@@ -66,9 +77,11 @@ def _control(code: str) -> str:
 
     for name in available_catalogues():
         for entry in load_catalogue(name).entries:
-            if entry.id == code:
+            if entry.id.casefold() == code.casefold():
                 lines = [f"{entry.title} ({entry.source_ref}, {entry.kind})", "", entry.paraphrase]
+                lines += ["", f"Applies from: {'; '.join(entry.applies_from)}"] if entry.applies_from else []
                 lines += ["", "Outside the reach of a measurement: " + "; ".join(entry.outside_reach)]
+                lines += ["", f"State: {entry.as_of}. Basis of the wording: {entry.source_basis}."]
                 return "\n".join(lines)
     return ""
 
@@ -77,17 +90,33 @@ def _lint(code: str) -> str:
     from auditor.accounting.lints import RULES
 
     for rule in RULES:
-        if rule.id == code:
+        if rule.id.casefold() == code.casefold():
             return f"{rule.title} ({code}, severity {rule.severity})\n\n{rule.remedy}\n\nSource: {rule.source}"
     return ""
 
 
 def _nearest(code: str) -> str:
+    """Up to three names that look alike, and where to find all."""
     from difflib import get_close_matches
 
+    known = {name.casefold(): name for name in _known()}
+    found = [known[match] for match in get_close_matches(code.casefold(), known, n=3, cutoff=0.6)]
+    found += [name for low, name in known.items() if code.casefold() in low and name not in found][: 3 - len(found)]
+    if found:
+        return f"Did you mean {' or '.join(repr(name) for name in found)}?"
+    return "See auditor list attacks, auditor list scenarios and auditor list controls."
+
+
+def _known() -> Iterator[str]:
+    from auditor.accounting.lints import RULES
     from auditor.attacks.registry import available
     from auditor.config.load import available_scenarios
-    from auditor.core.words import WORDS
+    from auditor.controls.catalogue import available_catalogues, load_catalogue
+    from auditor.core.words import entries
 
-    found = get_close_matches(code, [*WORDS, *available(), *available_scenarios()], n=1)
-    return f"Did you mean '{found[0]}'?" if found else "See `auditor list attacks` and `auditor list scenarios`."
+    yield from (name for entry in entries() for name in entry.names)
+    yield from available()
+    yield from available_scenarios()
+    yield from (rule.id for rule in RULES)
+    for pack in available_catalogues():
+        yield from (entry.id for entry in load_catalogue(pack).entries)
