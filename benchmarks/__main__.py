@@ -15,6 +15,7 @@ _NAMES = {
     "inversion": "reconstruction against breaching and against plain loops",
     "shadows": "training of reference models against one after the other and against two processes",
     "membership": "the membership battery with 64 reference models against a serial loop of their trainings",
+    "leakage": "what an update gives away by training, batch, noise, quantisation and pruning",
     "growth": "how cost grows with targets, batch, parameters, references and clients",
     "engine": "what the engine itself costs",
     "accounting": "error, bracket and time of accounting",

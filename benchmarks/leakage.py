@@ -6,7 +6,8 @@ epochs that the network was trained, records behind the update, noise after clip
 coordinates that is kept. Each point says how many records were recovered (better than chance explains) and their
 mean PSNR, with 95 % intervals, and the floor: the best of three guesses without an update.
 
-    python -m benchmarks leakage [trained] [batch] [noise] [quantise] [prune] --data FOLDER --out FOLDER
+    python -m benchmarks leakage
+    python -m benchmarks.leakage [trained] [batch] [noise] [quantise] [prune] --data FOLDER --out FOLDER
 
 Writes ``leakage.csv`` and ``leakage.png``. Times are CPU seconds of this process.
 """
@@ -37,11 +38,13 @@ from auditor.observations.model import Privatisation
 from auditor.observations.records import Records
 from auditor.observations.released import ClientUpdate
 from auditor.simulation.compression import compress
+from benchmarks.measuring import Options
 from tests.attacks.inversion import cases
 
 RECORDS = 8
 TRAINING = 2000
 POPULATION = 400
+STEPS = 300
 State = dict[str, Tensor]
 Change = Callable[[ClientUpdate], ClientUpdate]
 
@@ -199,6 +202,13 @@ def _compressed(settings: UpdateSettings, *, told: bool = True) -> Change:
     return change
 
 
+TITLES = {
+    "trained": "epochs trained before",
+    "batch": "records behind the update",
+    "noise": "noise after clipping to 1",
+    "quantise": "bits of a coordinate",
+    "prune": "coordinates that are kept",
+}
 AXES = {"trained": trained, "batch": batch, "noise": noise, "quantise": quantise, "prune": prune}
 
 
@@ -216,12 +226,14 @@ def draw(points: list[Point], path: Path) -> None:
         at = np.arange(len(row))
         mean = np.array([point.psnr for point in row])
         ends = np.array([[point.psnr - point.psnr_low, point.psnr_high - point.psnr] for point in row]).T
-        panel.errorbar(at, mean, yerr=ends.clip(0), marker="o", color="#0072B2", capsize=2, linewidth=1)
+        aside = np.array(["ignored" in point.setting for point in row])  # another adversary, not the next value
+        panel.plot(at[~aside], mean[~aside], color="#0072B2", linewidth=1)
+        panel.errorbar(at, mean, yerr=ends.clip(0), fmt="o", color="#0072B2", capsize=2, linewidth=1)
         panel.plot(at, [point.psnr_floor for point in row], "--", color="#D55E00", linewidth=1)
         for x, point in zip(at, row, strict=True):
             panel.annotate(f"{point.recovered:.0%}", (x, point.psnr), (4, 5), textcoords="offset points", fontsize=7)
         panel.set_xticks(at, [point.setting for point in row], rotation=35, ha="right", fontsize=7)
-        panel.set_title((AXES[name].__doc__ or name).split(";")[0].split(",")[0].rstrip("."), fontsize=8)
+        panel.set_title(TITLES[name], fontsize=8)
         panel.margins(x=0.15)
     panels[0][0].set_ylabel("mean PSNR, dB", fontsize=8)
     panels[0][0].annotate(
@@ -241,31 +253,43 @@ def line(point: Point) -> str:
     )
 
 
+def run(options: Options) -> None:
+    """All axes; ``quick`` takes ten steps."""
+    measured(
+        list(AXES), options.shared / "data", options.results / "leakage", iterations=10 if options.quick else STEPS
+    )
+
+
+def measured(axes: list[str], data: Path, out: Path, *, iterations: int) -> None:
+    """Print one line for each point, and write table and figure."""
+    if not (data / "images" / "cifar10_lossless.npz").exists():
+        print(f"not run: {data} has no images/cifar10_lossless.npz; name its folder with --data")
+        return
+    torch.set_num_threads(1)
+    lab, points = Laboratory(data, iterations), list[Point]()
+    print("axis     setting             n  recovered [95 %] floor       mean PSNR [95 %] floor")
+    for name in axes:
+        for point in AXES[name](lab):
+            points.append(point)
+            print(line(point), flush=True)
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "leakage.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Point)])
+        writer.writeheader()
+        writer.writerows(asdict(point) for point in points)
+    draw(points, out / "leakage.png")
+    print(f"{sum(point.seconds for point in points):.0f} CPU s; leakage.csv and leakage.png are in {out}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="leakage", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("axes", nargs="*", choices=[*AXES, []], help="all of them by default")
     shared = Path(os.environ.get("AUDITOR_SHARED", Path(__file__).resolve().parents[2] / "shared"))
     parser.add_argument("--data", type=Path, default=shared / "data", help="folder with images/cifar10_lossless.npz")
     parser.add_argument("--out", type=Path, default=Path("runs/leakage"), help="where table and figure go")
-    parser.add_argument("--iterations", type=int, default=300)
+    parser.add_argument("--iterations", type=int, default=STEPS)
     chosen = parser.parse_args()
-    if not (chosen.data / "images" / "cifar10_lossless.npz").exists():
-        print(f"not run: {chosen.data} has no images/cifar10_lossless.npz; name its folder with --data")
-        return
-    torch.set_num_threads(1)
-    lab, points = Laboratory(chosen.data, chosen.iterations), []
-    print("axis     setting             n  recovered [95 %] floor       mean PSNR [95 %] floor")
-    for name in chosen.axes or AXES:
-        for point in AXES[name](lab):
-            points.append(point)
-            print(line(point), flush=True)
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    with (chosen.out / "leakage.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Point)])
-        writer.writeheader()
-        writer.writerows(asdict(point) for point in points)
-    draw(points, chosen.out / "leakage.png")
-    print(f"{sum(point.seconds for point in points):.0f} CPU s; leakage.csv and leakage.png are in {chosen.out}")
+    measured(chosen.axes or list(AXES), chosen.data, chosen.out, iterations=chosen.iterations)
 
 
 if __name__ == "__main__":
