@@ -65,7 +65,7 @@ RULES: tuple[Rule, ...] = (
         "DP03",
         HIGH,
         "Delta is not small against the number of protected units",
-        "Choose delta well below one over the number of protected units (clients, if clients are protected).",
+        "Choose it well below one over the number of protected units (records or clients): a tenth of that, or less.",
         "Ponomareva et al. 2023 (arXiv:2303.00654), section 5",
         "privacy.delta",
         lint_claims.delta_too_large,

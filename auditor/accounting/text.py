@@ -23,7 +23,7 @@ def rounded(value: float, *, up: bool, digits: int = 5) -> str:
 def _lines(report: AccountingReport) -> Iterator[str]:
     epsilon = report.epsilon
     if epsilon is None:
-        yield f"Epsilon: none. {report.reason}"
+        yield f"Epsilon: not computed. {report.reason}"
     else:
         yield from _epsilon(epsilon, report.claimed_epsilon)
     yield from _alternatives(report)

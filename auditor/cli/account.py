@@ -29,7 +29,10 @@ def account(
         None, "--records", min=1, help="Training records, where the file has no privacy.override.records."
     ),
 ) -> None:
-    """Account for the declared privacy: epsilon by round, what it caps, and what is declared wrongly."""
+    """Account for the declared privacy: epsilon by round, what it caps, and what is declared wrongly.
+
+    No data are read, so --records gives their number where steps and sampling depend on it.
+    """
     from auditor.accounting.report import accounting_report
     from auditor.accounting.text import accounting_text
     from auditor.config.load import load_blocks
@@ -41,8 +44,10 @@ def account(
     report = accounting_report(document, positions=document.positions, records=records)
     if format_ is Format.JSON:
         typer.echo(report.model_dump_json(indent=2))
-    else:
+    elif report.epsilon is not None or report.lints:
         typer.echo(accounting_text(report))
+    if report.epsilon is None:
+        raise AuditorError(f"{audit.name}: epsilon was not computed.", remedy=report.reason)
 
 
 def _calibrate(document: "BlocksDocument", target: float, records: int | None, format_: Format) -> None:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from auditor.config.yaml_tree import Tree
 
 _HINTS = {
-    "privacy.delta": "choose at most one over the number of records, e.g. 1.0e-5",
+    "privacy.delta": "choose it well below one over the number of protected units (records or clients), e.g. 1.0e-5",
     "target.data.normalise.std": "give the standard deviation of each channel",
 }
 

@@ -21,7 +21,7 @@ _STATED = {
     "sampling": "say how the code really draws the protected unit: 'poisson', 'shuffled', 'fixed_size' or 'full'",
     "noise_multiplier": "give the standard deviation of the noise in units of the clipping norm",
     "clipping": "give the bound on one contribution, e.g. clipping: {norm: 1.0}",
-    "delta": "give delta, at most one over the number of records, e.g. 1.0e-5",
+    "delta": "give delta, well below one over the number of protected units (records or clients), e.g. 1.0e-5",
 }
 
 

@@ -106,8 +106,8 @@ class TestMistakes:
             "audit.yaml:15:1: privacy.sampling: required with mechanism 'dp_sgd'; say how the code really draws the "
             "protected unit: 'poisson', 'shuffled', 'fixed_size' or 'full'",
             "audit.yaml:19:3: privacy.noise_multiplier: must be a number; received 'much'",
-            "audit.yaml:21:3: privacy.delta: must be less than 1; received 1; choose at most one over the number of "
-            "records, e.g. 1.0e-5",
+            "audit.yaml:21:3: privacy.delta: must be less than 1; received 1; choose it well below one over the "
+            "number of protected units (records or clients), e.g. 1.0e-5",
             "audit.yaml:22:1: budgit: not a setting; did you mean 'budget'?",
         ]
 
@@ -317,8 +317,8 @@ class TestBlocks:
         assert [problem.split(": ", 1)[1] for problem in caught.value.problems] == [
             "federation: required and missing",
             "federaton: not a setting; did you mean 'federation'?",
-            "privacy.delta: must be less than 1; received 2; choose at most one over the number of records, e.g. "
-            "1.0e-5",
+            "privacy.delta: must be less than 1; received 2; choose it well below one over the number of "
+            "protected units (records or clients), e.g. 1.0e-5",
         ]
 
 
