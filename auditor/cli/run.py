@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from auditor.cli.repeat import repeatable
 from auditor.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -49,11 +50,12 @@ def run(
 
     document = with_compute(load_audit(audit), executor=executor and executor.value, workers=workers)
     folder = out or default_folder(document)
+    said = repeatable(
+        "auditor run", audit, out=out, fail_on=fail_on, executor=executor, workers=workers, plan=plan, against=against
+    )
     try:
         with shown_progress() as progress:
-            done = run_audit(
-                document, folder, progress=progress, command=_command(audit, fail_on), against=against, planned=plan
-            )
+            done = run_audit(document, folder, progress=progress, command=said, against=against, planned=plan)
     except KeyboardInterrupt:
         typer.echo(f"auditor: interrupted; what was finished is kept. Go on with: --out {folder}", err=True)
         sys.exit(ExitCode.INTERRUPTED)
@@ -94,12 +96,6 @@ def exit_code(results: "Results", fail_on: FailOn, *, accepted: frozenset[str] =
     }[fail_on]
     found = any(finding.status in counted for finding in results.findings if finding.id not in accepted)
     return ExitCode.FINDING if found else ExitCode.COMPLETE
-
-
-def _command(audit: Path, fail_on: FailOn) -> str:
-    """The command as it can be repeated from the same folder; a path from outside may name people or machines."""
-    inside = not audit.is_absolute() and ".." not in audit.parts
-    return f"auditor run {audit.as_posix() if inside else audit.name} --fail-on {fail_on}"
 
 
 def _summary(done: "AuditRun") -> list[str]:
