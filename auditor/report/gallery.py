@@ -1,12 +1,14 @@
 """Blurred pictures of what attacks rebuilt: only in the restricted folder, only with a named approver and a reason.
 
 Originals are never shown. Each picture is cut down to a few cells before it is enlarged, so that what was taken away
-cannot be brought back by sharpening.
+cannot be brought back by sharpening. Nothing is encrypted: the folder is one that only its owner may open.
 """
 
 import base64
 import io
 import json
+import os
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,13 +27,15 @@ FILE = "gallery.html"
 MOST_CELLS = 8
 SHOWN = 12
 SIZE = 128
+OTHERS = 0o077
+"""Rights of the group and of everybody."""
 
 
 def write_gallery(run_dir: Path, *, approver: str, reason: str) -> Path:
     """Write ``restricted/gallery.html`` and who approved it, as ``restricted/gallery.json``.
 
     Raises:
-        AuditorError: without a name or a reason, or where no attack rebuilt pictures.
+        AuditorError: without a name or a reason, where others may open the folder, or where no attack rebuilt pictures.
     """
     if not approver.strip() or len(reason.strip()) < SHORTEST_REASON:
         raise AuditorError(
@@ -44,11 +48,25 @@ def write_gallery(run_dir: Path, *, approver: str, reason: str) -> Path:
         raise AuditorError(
             f"{folder} holds no rebuilt pictures.", remedy="Only runs whose attacks rebuilt images have a gallery."
         )
+    _require_private(folder)
     at = datetime.now(UTC).isoformat(timespec="seconds")
     value = {"approver": approver.strip(), "reason": reason.strip(), "at": at, "pictures": sum(len(p) for _, p in rows)}
     write_atomic(folder / "gallery.json", (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
     write_atomic(folder / FILE, _page(rows, value).encode("utf-8"))
     return folder / FILE
+
+
+def _require_private(folder: Path) -> None:
+    """Refuse a folder that others than its owner may open.
+
+    Raises:
+        AuditorError: with the command that closes it.
+    """
+    if os.name == "posix" and folder.is_dir() and folder.stat().st_mode & OTHERS:
+        raise AuditorError(
+            f"{folder} can be opened by others than its owner, and the gallery is not encrypted.",
+            remedy=f"Close it first: chmod 700 {shlex.quote(str(folder))}",
+        )
 
 
 def blurred(image: NDArray[Any]) -> NDArray[np.uint8]:

@@ -25,7 +25,17 @@ def rebuilt(run_dir: Path) -> Path:
     images = load_digits().images[:30, None] / 16.0
     np.savez(run_dir / "restricted" / "gradient-matching.npz", update_0=images[:10], update_1=images[10:])
     np.savez(run_dir / "restricted" / "table.npz", update_0=np.ones((4, 9)))
+    (run_dir / "restricted").chmod(0o700)
     return run_dir
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o701])
+def test_a_folder_that_others_may_open_gets_no_gallery(mode: int, rebuilt: Path) -> None:
+    (rebuilt / "restricted").chmod(mode)
+    with pytest.raises(AuditorError, match="can be opened by others than its owner") as error:
+        write_gallery(rebuilt, approver="D", reason=REASON)
+    assert "chmod 700" in error.value.remedy
+    assert not list((rebuilt / "restricted").glob("gallery.*"))
 
 
 def test_the_gallery_is_blurred_signed_for_and_restricted(rebuilt: Path) -> None:
