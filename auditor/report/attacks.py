@@ -172,14 +172,15 @@ def _precise(rows: Sequence[MeasureRow], words: Strings) -> tuple[str, ...]:
 
 
 def _by_text(pairs: Iterable[tuple[MeasureRow, str]], words: Strings) -> tuple[str, ...]:
-    """Each text once, with the measures that it speaks of; alone where it speaks of all."""
+    """Each text once: first the one that speaks of most measures, then the others with the measures they speak of."""
     texts: dict[str, list[str]] = {}
     for row, text in pairs:
         texts.setdefault(text, []).append(_short(row.measurement, words))
     texts.pop("", None)
-    if len(texts) == 1:
-        return tuple(texts)
-    return tuple(f"{', '.join(dict.fromkeys(names))} – {text}" for text, names in texts.items())
+    spoken = {text: tuple(dict.fromkeys(names)) for text, names in texts.items()}
+    most = max(spoken, key=lambda text: len(spoken[text]), default="")
+    rest = [f"{', '.join(names)} – {text}" for text, names in spoken.items() if text != most]
+    return (most, *rest) if most else ()
 
 
 def _about(group: Sequence[Outcome], words: Strings) -> tuple[str, ...]:

@@ -68,6 +68,13 @@ def attack_title(outcome: Outcome) -> str:
     return outcome.title or outcome.attack
 
 
+def told_apart(results: Results, outcome: Outcome) -> str:
+    """The attack, with the name of its adversary where another one carries out the same attack."""
+    title = attack_title(outcome)
+    scenarios = {o.scenario for o in results.outcomes if attack_title(o) == title and not o.control}
+    return f"{title} ({outcome.scenario})" if len(scenarios) > 1 else title
+
+
 def findings_of(results: Results, outcome: Outcome) -> dict[str, Finding]:
     """The findings on ``outcome`` by metric key (empty key: a finding on the outcome itself)."""
     return {finding.metric: finding for finding in results.findings if finding.outcome == outcome.key}

@@ -207,7 +207,7 @@ def _shares(name: str, part: list[tuple[Outcome, Measurement]], results: Results
         limit = finding.limit if finding else None
         label = attack_title(outcome)
         if len(scenarios) > 1:
-            label += f" – {scenario_title(results, outcome.scenario)}"
+            label += f" – {outcome.scenario}"
         if outcome.state:
             label += f", {words.plain(f'results.state.{outcome.state.value}')}"
         levels.add(percent(m.interval.level))
@@ -230,7 +230,7 @@ def _shares(name: str, part: list[tuple[Outcome, Measurement]], results: Results
     )
     return Figure(
         id=name,
-        title=_shares_title(results, scenarios, words),
+        title=_shares_title(scenarios, words),
         caption=words.plain("results.shares_caption", level=", ".join(sorted(levels))),
         alt=words.plain("results.shares_alt", count=number(len(rows)), parts=parts),
         wide=wide,
@@ -239,10 +239,10 @@ def _shares(name: str, part: list[tuple[Outcome, Measurement]], results: Results
     )
 
 
-def _shares_title(results: Results, scenarios: list[str], words: Strings) -> str:
+def _shares_title(scenarios: list[str], words: Strings) -> str:
     if len(scenarios) > 1:
         return words.plain("results.shares_title")
-    return words.plain("results.shares_of", scenario=scenario_title(results, scenarios[0]))
+    return words.plain("results.shares_of", scenario=scenarios[0])
 
 
 def epsilon_figure(results: Results, words: Strings) -> Figure | None:

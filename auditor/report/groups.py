@@ -13,8 +13,8 @@ from auditor.report.describe import (
     floor_text,
     key_name,
     metric_name,
-    scenario_title,
     sentence_case,
+    told_apart,
     value_with_interval,
 )
 from auditor.report.formatting import Rounding, number, quantity
@@ -67,7 +67,7 @@ def finding_rows(results: Results, words: Strings) -> list[FindingRow]:
     merged: dict[tuple[FindingStatus, str], list[_Figure]] = {}
     for group in groups.values():
         found = sorted(group, key=results.findings.index)
-        merged.setdefault((found[0].status, _why(found, outcomes)), []).extend(_figures(found, outcomes, words))
+        merged.setdefault((found[0].status, _why(found, outcomes)), []).extend(_figures(found, results, words))
     return [_row(status, why, figures, words) for (status, why), figures in merged.items()]
 
 
@@ -121,15 +121,16 @@ def _conclusions(sentence: str) -> list[str]:
     return re.split(r"(?<=[.!?])\s+(?=[A-Z])", sentence)[1:] or [sentence]
 
 
-def _figures(group: Sequence[Finding], outcomes: dict[str, Outcome], words: Strings) -> Iterator[_Figure]:
+def _figures(group: Sequence[Finding], results: Results, words: Strings) -> Iterator[_Figure]:
+    outcomes = {outcome.key: outcome for outcome in results.outcomes}
     for finding in group:
         outcome = outcomes.get(finding.outcome)
         if outcome is not None and finding.metric:
-            yield _figure(finding, outcome, words)
+            yield _figure(finding, outcome, told_apart(results, outcome), words)
 
 
-def _figure(finding: Finding, outcome: Outcome, words: Strings) -> _Figure:
-    name, title = key_name(finding.metric, words), attack_title(outcome)
+def _figure(finding: Finding, outcome: Outcome, title: str, words: Strings) -> _Figure:
+    name = key_name(finding.metric, words)
     measurement = next((m for m in outcome.measurements if m.key == finding.metric), None)
     if finding.value is None:
         return _Figure(title, name, words.plain("findings.not_claimed"), "")
@@ -147,7 +148,7 @@ def check_rows(results: Results, words: Strings) -> list[CheckRow]:
     """Positive and negative controls: whether the attacks find what is there, and nothing where nothing is."""
     groups: dict[str, dict[str, None]] = {}
     for outcome in results.outcomes:
-        title = attack_title(outcome)
+        title = told_apart(results, outcome)
         for m in _checks(outcome):
             groups.setdefault(_head(_checked(outcome, m, words), words), {})[f"{title} {value_with_interval(m)}"] = None
         if outcome.control and outcome.status != OutcomeStatus.MEASURED:
@@ -178,7 +179,7 @@ def rebuilt_rows(results: Results, words: Strings) -> list[tuple[str, str, str]]
     """Attack and adversary, records attacked and share rebuilt; the states of the model in their order."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for outcome in results.outcomes:
-        label = f"{attack_title(outcome)} – {scenario_title(results, outcome.scenario)}"
+        label = f"{attack_title(outcome)} – {outcome.scenario}"
         for m in (m for m in outcome.measurements if m.metric == "recovered_share"):
             state = f"{words.plain(f'results.model_state.{outcome.state.value}')}: " if outcome.state else ""
             groups.setdefault(label, []).append((number(m.n), state + value_with_interval(m)))

@@ -164,6 +164,7 @@ _FILLING = frozenset({"and", "consultation", "with", "sheet"})
 class AdversaryRow:
     """One adversary in short sentences; empty where there is nothing to say."""
 
+    name: str
     title: str
     description: str
     who: str
@@ -191,6 +192,7 @@ def _adversary_row(scenario: ScenarioSummary, words: Strings) -> AdversaryRow:
         for limit in scenario.thresholds
     ]
     return AdversaryRow(
+        scenario.name,
         scenario.title,
         scenario.description,
         sentence_case(who),

@@ -16,6 +16,9 @@ COLOURS = {
     ControlStatus.OUTSIDE_REACH: canvas.FAINT,
 }
 _HATCH = {ControlStatus.NOT_TESTED: "////", ControlStatus.STALE: "...."}
+_PLATE = {"facecolor": canvas.PAPER, "edgecolor": "none", "pad": 0.8}
+"""Under a number on a hatched bar, so that it can be read."""
+
 _DARK = {ControlStatus.SUPPORTS, ControlStatus.CONTRADICTS}
 
 
@@ -39,7 +42,7 @@ def draw_controls(
         _key(axes, present, words, width_mm)
 
     columns = 4, 2
-    heights = [26.0 + 11.5 * len(packs) + 5.0 * -(-len(present) // n) for n in columns]
+    heights = [20.0 + 10.5 * len(packs) + 5.0 * -(-len(present) // n) for n in columns]
     return canvas.draw(name, draw_on, heights_mm=(heights[0], heights[1]))
 
 
@@ -56,7 +59,7 @@ def _bar(axes: Any, y: int, counts: Mapping[ControlStatus, int], most: int, widt
         if count / most * width_mm > 5:
             axes.annotate(
                 str(count), (left + count / 2, y), ha="center", va="center", fontsize=8,
-                color=canvas.PAPER if status in _DARK else canvas.INK,
+                color=canvas.PAPER if status in _DARK else canvas.INK, bbox=_PLATE if status in _HATCH else None,
             )  # fmt: skip
         left += count
 

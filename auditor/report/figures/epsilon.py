@@ -59,4 +59,4 @@ def draw_epsilon(
         axes.set_xlabel(words.x_axis)
         axes.set_ylabel(words.y_axis)
 
-    return canvas.draw(name, draw_on, heights_mm=(64.0, 62.0))
+    return canvas.draw(name, draw_on, heights_mm=(54.0, 62.0))

@@ -40,7 +40,7 @@ def draw_risk(name: str, marks: Sequence[RiskMark], words: RiskWords) -> tuple[s
         for (x, y), letters in _places(marks).items():
             axes.text(x, y, letters, ha="center", va="center", fontsize=11, fontweight=600, bbox=_PLATE)
 
-    return canvas.draw(name, draw_on, heights_mm=(62.0, 68.0))
+    return canvas.draw(name, draw_on, heights_mm=(54.0, 68.0))
 
 
 _PLATE = {"boxstyle": "round,pad=0.25", "facecolor": canvas.PAPER, "edgecolor": canvas.INK, "linewidth": 0.6}

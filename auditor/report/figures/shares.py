@@ -8,9 +8,9 @@ from typing import Any
 from auditor.report.figures import canvas
 from auditor.report.formatting import percent
 
-LINE_MM = 3.7
-BAR_MM = 4.4
-FRAME_MM = 13.0
+LINE_MM = 3.6
+BAR_MM = 3.3
+FRAME_MM = 11.0
 WIDE_CHARS, NARROW_CHARS = 105, 56
 
 
@@ -68,6 +68,6 @@ def _bar(axes: Any, y: float, row: ShareRow) -> None:
     axes.plot([row.low, row.high], [y, y], color=canvas.BLUE, linewidth=2.2, solid_capstyle="butt", alpha=0.55)
     axes.plot([row.value], [y], marker="o", markersize=4.5, color=canvas.BLUE, linestyle="none", clip_on=False)
     if row.floor is not None:
-        axes.plot([row.floor] * 2, [y - 1.3, y + 1.3], color=canvas.INK, linewidth=1.2, linestyle=(0, (1.5, 1)))
+        axes.plot([row.floor] * 2, [y - 1.2, y + 1.2], color=canvas.INK, linewidth=1.2, linestyle=(0, (1.5, 1)))
     if row.limit is not None:
-        axes.plot([row.limit] * 2, [y - 1.3, y + 1.3], color=canvas.VERMILLION, linewidth=1.5)
+        axes.plot([row.limit] * 2, [y - 1.2, y + 1.2], color=canvas.VERMILLION, linewidth=1.5)
