@@ -1,6 +1,6 @@
 """Recorded runs of the samples, and the structure of their reports.
 
-``runs/<sample>.json.gz`` holds what one run of the sample measured; verdicts are derived anew on every test, so that
+``recorded/<sample>.json.gz`` holds what one run of the sample measured; verdicts are derived anew on every test, so that
 the outline follows the code. ``<sample>.outline.txt`` pins headings, column heads, figure titles and the words of
 statuses.
 
@@ -22,7 +22,7 @@ from auditor.report.html import page
 from auditor.report.load import load_evidence
 
 HERE = Path(__file__).parent
-SAMPLES = tuple(sorted(file.name.removesuffix(".json.gz") for file in (HERE / "runs").glob("*.json.gz")))
+SAMPLES = tuple(sorted(file.name.removesuffix(".json.gz") for file in (HERE / "recorded").glob("*.json.gz")))
 DERIVED = ("findings", "claims", "coverage", "risks", "controls", "catalogues")
 
 
@@ -32,13 +32,13 @@ def record(sample: str, run: Path) -> None:
     value |= {name: [] for name in DERIVED}
     arrays = {file.name: base64.b64encode(file.read_bytes()).decode() for file in sorted((run / "arrays").glob("*"))}
     text = json.dumps({"results": value, "arrays": arrays}, ensure_ascii=False, sort_keys=True)
-    (HERE / "runs").mkdir(exist_ok=True)
-    (HERE / "runs" / f"{sample}.json.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    (HERE / "recorded").mkdir(exist_ok=True)
+    (HERE / "recorded" / f"{sample}.json.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def written(sample: str, folder: Path) -> Path:
     """The recorded run as a run directory, judged by the rules as they are now."""
-    value = json.loads(gzip.decompress((HERE / "runs" / f"{sample}.json.gz").read_bytes()))
+    value = json.loads(gzip.decompress((HERE / "recorded" / f"{sample}.json.gz").read_bytes()))
     results = judged(Results.from_json(value["results"]))
     packs = tuple(results.settings["report"]["controls"])
     results = mapped(results, packs, today=date.fromisoformat(results.run.finished[:10]))

@@ -8,7 +8,7 @@ from tests.report import golden
 
 if len(sys.argv) == 3:
     golden.record(sys.argv[1], Path(sys.argv[2]))
-names = sorted(file.name.removesuffix(".json.gz") for file in (golden.HERE / "runs").glob("*.json.gz"))
+names = sorted(file.name.removesuffix(".json.gz") for file in (golden.HERE / "recorded").glob("*.json.gz"))
 for name in names:
     with tempfile.TemporaryDirectory() as folder:
         markup = golden.page_of_run(golden.written(name, Path(folder) / "run"))
