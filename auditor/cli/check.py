@@ -27,9 +27,10 @@ def check(
 ) -> None:
     """Load settings, model, weights and data; try one batch and one gradient; say what was found."""
     from auditor.config.load import load_audit
-    from auditor.targets.load import load_and_probe
 
     document = load_audit(audit)
+    from auditor.targets.load import load_and_probe
+
     scenarios = _scenarios(document)
     target, seen = load_and_probe(document)
     found = _found(target, seen, scenarios)

@@ -22,8 +22,8 @@ class Format(StrEnum):
 
 
 def compare(
-    old: Path = typer.Argument(..., help="The earlier run: its folder, or its evidence.json."),
-    new: Path = typer.Argument(..., help="The later run."),
+    old: Path = typer.Argument(..., metavar="OLD", help="The earlier run: its folder, or its evidence.json."),
+    new: Path = typer.Argument(..., metavar="NEW", help="The later run: its folder, or its evidence.json."),
     format_: Format = typer.Option(Format.TEXT, "--format", help="text, json or markdown."),
 ) -> None:
     """Say what changed from one run to the next; exit with 1 where a figure got clearly worse, 3 if incomparable."""

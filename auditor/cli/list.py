@@ -13,13 +13,20 @@ class Kind(StrEnum):
     CONTROLS = "controls"
 
 
+class Format(StrEnum):
+    """How to print."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def list_(
-    kind: Kind = typer.Argument(..., help="attacks, scenarios or controls"),
-    format_: str = typer.Option("text", "--format", help="text or json"),
+    kind: Kind = typer.Argument(..., metavar="KIND", help="attacks, scenarios or controls."),
+    format_: Format = typer.Option(Format.TEXT, "--format", help="text or json"),
 ) -> None:
     """List the attacks, scenarios or control catalogues that are there."""
     rows = {Kind.ATTACKS: _attacks, Kind.SCENARIOS: _scenarios, Kind.CONTROLS: _controls}[kind]()
-    if format_ == "json":
+    if format_ is Format.JSON:
         import json
 
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from auditor.core.errors import AuditorError
+
 if TYPE_CHECKING:
     from auditor.engine.plan import Plan, PlannedAttack
 
@@ -19,15 +21,19 @@ class Format(StrEnum):
 
 
 def plan(
-    audit: Path = typer.Argument(..., help="The audit file, e.g. audit.yaml."),
+    audit: Path = typer.Argument(..., metavar="AUDIT.YAML", help="The settings file."),
     format_: Format = typer.Option(Format.TEXT, "--format", help="text, json or markdown."),
     save: Path | None = typer.Option(None, "--save", help="Also write it to a file; `auditor run --plan` keeps to it."),
 ) -> None:
     """Print every attack as run, not applicable or not run, each with its reason and estimated time."""
     from auditor.config.load import load_audit
+
+    document = load_audit(audit)
+    if save is not None and save.is_dir():
+        raise AuditorError(f"--save: {save} is a folder.", remedy=f"Name a file: {save / 'plan.json'}.")
     from auditor.engine.run import plan_audit
 
-    made = plan_audit(load_audit(audit))
+    made = plan_audit(document)
     if save is not None:
         _save(made, save)
     match format_:
@@ -82,8 +88,10 @@ def _verdict(row: "PlannedAttack") -> str:
         what = f"{row.updates} updates" if row.updates > 1 else "1 observation"
         models = f", {row.references} reference models" if row.references else ""
         return f"run: {what}{models}, about {duration(row.seconds or 0.0)}"
+    from auditor.policy.words import clauses
+
     words = {"not_applicable": "not applicable because", "not_run": "not run because"}[row.status]
-    return f"{words} {'; '.join(row.reasons)}"
+    return f"{words} {clauses(row.reasons)}"
 
 
 def _totals(made: "Plan") -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from auditor.cli.repeat import repeatable
-from auditor.core.errors import ExitCode
+from auditor.core.errors import AuditorError, ExitCode
 
 if TYPE_CHECKING:
     from auditor.core.results import Results
@@ -33,7 +33,7 @@ class ExecutorName(StrEnum):
 
 
 def run(
-    audit: Path = typer.Argument(..., help="The audit file, e.g. audit.yaml."),
+    audit: Path = typer.Argument(..., metavar="AUDIT.YAML", help="The settings file."),
     out: Path | None = typer.Option(None, "--out", help="Run folder; given the same one, the run goes on there."),
     fail_on: FailOn = typer.Option(
         FailOn.NEVER, "--fail-on", help="Exit with 1 when a finding exceeds its limit, or also when inconclusive."
@@ -44,11 +44,14 @@ def run(
     against: Path | None = typer.Option(None, "--against", help="An earlier run; the report says what changed."),
 ) -> None:
     """Run an audit and write results.json and the report; run again with the same --out to resume."""
-    from auditor.cli.progress import shown_progress
     from auditor.config.load import load_audit
+
+    read = load_audit(audit)
+    _require_there(plan, against)
+    from auditor.cli.progress import shown_progress
     from auditor.engine.run import default_folder, run_audit, with_compute
 
-    document = with_compute(load_audit(audit), executor=executor and executor.value, workers=workers)
+    document = with_compute(read, executor=executor and executor.value, workers=workers)
     folder = out or default_folder(document)
     said = repeatable(
         "auditor run", audit, out=out, fail_on=fail_on, executor=executor, workers=workers, plan=plan, against=against
@@ -68,6 +71,17 @@ def run(
         typer.echo(str(file))
     if code := exit_code(done.results, fail_on, accepted=decided.accepted_ids if decided else frozenset()):
         sys.exit(code)
+
+
+def _require_there(plan: Path | None, against: Path | None) -> None:
+    """What other options name must be there before anything heavy is loaded.
+
+    Raises:
+        AuditorError: naming the option.
+    """
+    for option, path in (("--plan", plan), ("--against", against)):
+        if path is not None and not path.exists():
+            raise AuditorError(f"{option}: {path} is not there.", remedy="Check the name.")
 
 
 def _decided(folder: Path, results: "Results") -> "Decided | None":

@@ -11,7 +11,7 @@ from auditor.policy.judgement import Judgement, judge
 from auditor.policy.phrases import headline
 from auditor.policy.roles import is_test
 from auditor.policy.statements import instead, measured_finding, most_prominent
-from auditor.policy.words import sentence
+from auditor.policy.words import clauses, sentence
 
 _ENDS = {
     OutcomeStatus.NOT_APPLICABLE: (FindingStatus.NOT_APPLICABLE, "does not apply"),
@@ -72,7 +72,7 @@ def unanswered(scenario: str, thresholds: Sequence[Threshold], findings: Sequenc
 
 def _unmeasured(outcome: Outcome, adviser: Adviser) -> Finding:
     status, verb = _ENDS.get(outcome.status, (FindingStatus.FAILED, f"ended as '{outcome.status}'"))
-    reasons = "; ".join(reason.strip().rstrip(".") for reason in outcome.reasons if reason.strip())
+    reasons = clauses(outcome.reasons)
     return Finding(
         id=f"{outcome.key}:{status.value}",
         outcome=outcome.key,

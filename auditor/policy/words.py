@@ -55,6 +55,12 @@ def listed(parts: Iterable[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
+def clauses(reasons: Iterable[str]) -> str:
+    """Reasons of an attack as clauses after ``because``; one that says what the attack ``is for`` gets its subject."""
+    said = (reason.strip().rstrip(".") for reason in reasons if reason.strip())
+    return "; ".join(f"it {reason}" if reason.startswith("is ") else reason for reason in said)
+
+
 def sentence(text: str) -> str:
     """``text`` with a capital and a full stop."""
     text = text.strip()

@@ -60,7 +60,7 @@ def test_an_end_without_figures_is_carried_over_with_its_reason(end, status):
     found = findings(outcome(status=end, reasons=("needs labels.", "is for images")))
     one = found[f"released-model:membership/lira@trained:{status.value}"]
     assert one.status == status
-    assert "needs labels; is for images" in one.sentence
+    assert "needs labels; it is for images" in one.sentence
 
 
 def test_no_reason_is_said_so():
