@@ -134,13 +134,15 @@ class EpsilonAudit(Frozen):
     """One game with canaries beside the accounted epsilon.
 
     Attributes:
-        name: ``mechanism`` (as simulated), ``code`` (the user's own step) or ``records`` (the model itself).
+        name: ``mechanism`` (as simulated), ``code`` (the user's own step), ``labels`` (the model itself) or ``clients``
+            (the model itself, with canary clients; an estimate and no bound).
         title: In plain words.
         status: As of an outcome: ``measured``, ``not_applicable``, ``not_run`` or ``failed``.
         reason: Why, unless it was measured.
         canaries, guesses, correct: Size and success; guesses were fixed beforehand.
         bounds: The ones that count first.
         estimate: Of epsilon, without an error bar: heuristic.
+        estimate_method: Source and assumption, where it is not that of two Gaussians fitted to the scores.
         p_value: Chance of ``curve_correct`` right ones among the ``curve_guesses`` surest guesses if the declared
             mechanism had run; None where its curve is unknown.
         level: Confidence of all proven statements of the run together: a lower bound and the declared curve of the
@@ -158,6 +160,7 @@ class EpsilonAudit(Frozen):
     correct: int = 0
     bounds: tuple[EpsilonLowerBound, ...] = ()
     estimate: float | None = None
+    estimate_method: str = ""
     p_value: float | None = None
     curve_guesses: int = 0
     curve_correct: int = 0

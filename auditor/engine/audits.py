@@ -13,9 +13,10 @@ from auditor.accounting.caps import GaussianProfile, loss_profile
 from auditor.accounting.silos import Worst, worst_silo
 from auditor.accounting.spec import Adjacency, PrivacySpec, Refused, Sampler
 from auditor.auditing.declared import declared_curve, p_value
-from auditor.auditing.estimates import gaussian_fit
+from auditor.auditing.estimates import gaussian_fit, one_shot_estimate
 from auditor.auditing.game import LEVEL, EpsilonBound, Floats, correctness
 from auditor.auditing.mechanism import Played, Setup, play, play_code, setup_of
+from auditor.auditing.one_shot import play_clients
 from auditor.auditing.relabelled import play_labels
 from auditor.auditing.trade_off import approximate_bound, gaussian_bound
 from auditor.config.settings import AuditSettings, FederationSettings, ParticipationSettings, PrivacySettings
@@ -56,7 +57,16 @@ _TITLES = {
     "mechanism": "The mechanism as simulated, played with canaries",
     "code": "Your own private step, played with canaries",
     "labels": "The model itself, trained with labels that coins made wrong",
+    "clients": "The model itself, trained with canary clients",
 }
+
+CANARY_CLIENTS = 1000
+"""Added to a training at most: as many as the paper has."""
+
+_ONE_SHOT = (
+    "Cosines of canary clients with the final model (Andrew et al., 2023, arXiv:2302.03098, algorithm 1); rests on "
+    "Gaussian noise and many parameters; an estimate, not a bound"
+)
 
 
 @dataclass(frozen=True)
@@ -64,12 +74,13 @@ class PlannedAudit:
     """One audit of epsilon.
 
     Attributes:
-        name: ``mechanism``, ``code`` or ``labels``.
+        name: ``mechanism``, ``code``, ``labels`` or ``clients``.
         status: ``run``, or an :class:`OutcomeStatus` other than measured.
         games: How often it is played; every canary is in one game alone.
         seconds: Estimated, all games.
         code_sha256: Of the user's own step.
         relabelled: Records whose label a coin decides, where the model itself is trained.
+        added: Canary clients that are added to the federation, where the model itself is trained with them.
         spec: What is accounted for, of the silo that is played.
     """
 
@@ -82,6 +93,7 @@ class PlannedAudit:
     seconds: float = 0.0
     code_sha256: str = ""
     relabelled: int = 0
+    added: int = 0
 
     @property
     def runs(self) -> bool:
@@ -90,7 +102,7 @@ class PlannedAudit:
     @property
     def canaries(self) -> int:
         """In all games."""
-        return self.games * self.setup.canaries if self.setup else self.relabelled
+        return self.games * self.setup.canaries if self.setup else self.relabelled or self.added
 
     def to_json(self) -> dict[str, Any]:
         """For ``plan.json``."""
@@ -117,7 +129,7 @@ def plan_audits(settings: AuditSettings, target: Target) -> tuple[PlannedAudit, 
     planned = PlannedAudit(
         name, RUN, setup=setup, spec=worst.spec, games=games, seconds=games * each, code_sha256=digest
     )
-    return (planned, *_labels(settings, target))
+    return (planned, *_labels(settings, target), *_clients(settings, target))
 
 
 def _labels(settings: AuditSettings, target: Target) -> tuple[PlannedAudit, ...]:
@@ -134,6 +146,28 @@ def _labels(settings: AuditSettings, target: Target) -> tuple[PlannedAudit, ...]
         reason = f"another training of {steps:,.0f} local steps would cost too much"
         return (PlannedAudit("labels", OutcomeStatus.NOT_APPLICABLE, reason),)
     return (PlannedAudit("labels", RUN, games=1, seconds=3e-3 * steps, relabelled=min(GAME, len(target.members))),)
+
+
+def _clients(settings: AuditSettings, target: Target) -> tuple[PlannedAudit, ...]:
+    """The one-shot estimate, where clients are protected and a training with as many canary clients costs little.
+
+    Canaries are at most as many as the clients (or twenty), so that the model still learns, and a tenth of the
+    parameters, so that random directions hardly overlap.
+    """
+    shape, federation, privacy = target.model.shape, settings.federation, settings.privacy
+    by_client = privacy.mechanism in ("dp_fedavg", "local", "distributed", "dp_ftrl") and privacy.protects == "client"
+    if not by_client or privacy.override or target.weights is not None:
+        return ()
+    asked = settings.epsilon_audit.canaries or CANARY_CLIENTS
+    added = min(CANARY_CLIENTS, asked, max(20, federation.clients), shape.parameters // 10)
+    who = federation.participation
+    rate = who.rate or (who.count or federation.clients) / federation.clients
+    local, sent = federation.rounds * rate * federation.clients * max(1, shape.local_steps), federation.rounds * rate
+    if local > MOST_TRAINING or shape.parameters > MOST_PARAMETERS or added < 10:
+        why = "too few parameters for canaries" if added < 10 else f"{local:,.0f} more local steps would cost too much"
+        return (PlannedAudit("clients", OutcomeStatus.NOT_APPLICABLE, why),)
+    seconds = 3e-3 * local + sent * added * (2e-4 + 2e-9 * shape.parameters)
+    return (PlannedAudit("clients", RUN, games=1, seconds=seconds, added=added),)
 
 
 def _worst(settings: AuditSettings, target: Target) -> Worst:
@@ -219,7 +253,8 @@ def audit_details(planned: PlannedAudit, settings: AuditSettings, game: int) -> 
             "federation": settings.federation.model_dump(mode="json"),
             "privacy": settings.privacy.model_dump(mode="json", exclude={"claimed_epsilon", "override", "practice"}),
         }
-        return {"game": game, "relabelled": planned.relabelled, **mechanism}
+        what = {"clients": planned.added} if planned.added else {"relabelled": planned.relabelled}
+        return {"game": game, **what, **mechanism}
     return {
         "game": game,
         "federation": setup.federation.model_dump(mode="json"),
@@ -240,6 +275,8 @@ def play_unit(unit: Unit, target: Target, *, device: str) -> bytes:
     details = unit.details
     if "relabelled" in details:
         return _packed(_relabelled(unit, target, device=device))
+    if "clients" in details:
+        return _packed(_with_clients(unit, target, device=device))
     units, canaries, steps = details["sizes"]
     setup = Setup(
         FederationSettings.model_validate(details["federation"]),
@@ -272,6 +309,20 @@ def _relabelled(unit: Unit, target: Target, *, device: str) -> Played:
         seed=unit.seed,
         device=device,
     )
+
+
+def _with_clients(unit: Unit, target: Target, *, device: str) -> Played:
+    scores = play_clients(
+        FederationSettings.model_validate(unit.details["federation"]),
+        PrivacySettings.model_validate(unit.details["privacy"]),
+        target.model,
+        target.members,
+        groups=target.member_groups,
+        canaries=unit.details["clients"],
+        seed=unit.seed,
+        device=device,
+    )
+    return Played(scores, torch.ones(len(scores), dtype=torch.bool))
 
 
 def _packed(played: Played) -> bytes:
@@ -349,6 +400,8 @@ def _judged(one: Games, settings: AuditSettings, *, epsilon: EpsilonEstimate | N
         return blank if planned.status != RUN else blank.model_copy(update={"status": status})
     delta = settings.privacy.delta or 0.0
     accounted = epsilon.upper if epsilon is not None and math.isfinite(epsilon.upper) else None
+    if planned.added:
+        return blank.model_copy(update=_one_shot(one, delta=delta, accounted=accounted))
     share = _share(accounted, _SHARES) if planned.setup else _RELABELLED
     guesses = max(1, round(len(one.scores) * share))
     seed = derive_seed(settings.audit.seed, "epsilon audit", "ties")
@@ -372,6 +425,19 @@ def _judged(one: Games, settings: AuditSettings, *, epsilon: EpsilonEstimate | N
             "cpu_seconds": round(one.cpu_seconds, 3),
         }
     )
+
+
+def _one_shot(one: Games, *, delta: float, accounted: float | None) -> dict[str, Any]:
+    """An estimate and no bound: nothing proven, so no verdict reads it."""
+    return {
+        "status": OutcomeStatus.MEASURED,
+        "canaries": len(one.scores),
+        "estimate": one_shot_estimate(one.scores, parameters=1, delta=delta).epsilon,
+        "estimate_method": _ONE_SHOT,
+        "level": LEVEL,
+        "accounted": accounted,
+        "cpu_seconds": round(one.cpu_seconds, 3),
+    }
 
 
 def _share(accounted: float | None, shares: tuple[tuple[float, float], ...]) -> float:

@@ -42,7 +42,7 @@ def audit_claims(results: Results) -> tuple[Claim, ...]:
             evidence=(finding.id,),
         )
         for audit, finding in zip(results.accounting.audits, audit_findings(results), strict=True)
-        if audit.status == OutcomeStatus.MEASURED
+        if audit.status == OutcomeStatus.MEASURED and shown(audit) is not None
     )
 
 
@@ -59,6 +59,8 @@ def _telling(audit: EpsilonAudit) -> bool:
 
 def _finding(audit: EpsilonAudit) -> Finding:
     bound = shown(audit)
+    if audit.status == OutcomeStatus.MEASURED and bound is None and audit.estimate is not None:
+        return _estimated(audit, audit.estimate)
     if audit.status != OutcomeStatus.MEASURED or bound is None:
         return Finding(
             id=f"accounting:epsilon_audit:{audit.name}",
@@ -78,6 +80,21 @@ def _finding(audit: EpsilonAudit) -> Finding:
         unit="1",
         sentence=_sentence(audit),
         advice=advice,
+    )
+
+
+def _estimated(audit: EpsilonAudit, estimate: float) -> Finding:
+    """An estimate without a proof is shown and decides nothing."""
+    beside = "" if audit.accounted is None else f" beside at most {number(audit.accounted, towards='up')} accounted"
+    return Finding(
+        id=f"accounting:epsilon_estimate:{audit.name}",
+        outcome="accounting",
+        status=FindingStatus.NOT_APPLICABLE,
+        metric="epsilon_estimate",
+        value=estimate,
+        unit="1",
+        sentence=f"{audit.title}: {audit.canaries:,} canaries give an estimate of epsilon of {number(estimate)}{beside}"
+        ". The estimate is heuristic, has no error bar and decides nothing.",
     )
 
 

@@ -15,6 +15,7 @@ SCENARIOS = [
     "colluding-clients",
     "stored-checkpoints",
     "malicious-client",
+    "worsening-server",
 ]
 ATTACKS = [
     "membership/gradient-alignment",
@@ -104,6 +105,7 @@ LEAST = {
     "colluding-clients:membership/checkpoint-series": 0.6,
     "stored-checkpoints:membership/checkpoint-series": 0.6,
     "malicious-client:membership/gradient-ascent": 0.7,
+    "worsening-server:membership/gradient-ascent": 0.7,
 }
 
 

@@ -135,6 +135,35 @@ def test_a_users_own_step_is_told_from_what_was_declared(tmp_path: Path, sigma: 
         assert claims["measured:epsilon:code"] is claims["bound:consistency"] is False
 
 
+BY_CLIENT = {
+    "mechanism": "dp_fedavg",
+    "protects": "client",
+    "adjacency": "add_or_remove",
+    "noise_multiplier": 2.0,
+    "sampling": "full",
+}
+
+
+def test_client_level_privacy_gets_canary_clients_that_decide_nothing(tmp_path: Path) -> None:
+    path = audit(tmp_path, privacy=BY_CLIENT, federation={"clients": 12, "rounds": 4})
+    code, results = run(path, "--fail-on", "exceeds")
+    assert code == 0
+    (found,) = [one for one in results["accounting"]["audits"] if one["name"] == "clients"]
+    assert (found["status"], found["canaries"], found["bounds"]) == ("measured", 20, [])
+    assert found["estimate"] > 0
+    assert "an estimate, not a bound" in found["estimate_method"]
+    (finding,) = [f for f in results["findings"] if f["id"] == "accounting:epsilon_estimate:clients"]
+    assert finding["status"] == "not_applicable"
+    assert "heuristic" in finding["sentence"]
+    assert "measured:epsilon:clients" not in {claim["id"] for claim in results["claims"]}
+    page = (tmp_path / "run" / "release" / "report.html").read_text(encoding="utf-8")
+    assert "Cosines of canary clients with the final model" in page
+
+
+def test_record_level_privacy_gets_none(tmp_path: Path) -> None:
+    assert "clients" not in {one.name for one in planned(audit(tmp_path))}
+
+
 def test_few_canaries_miss_it_and_say_what_they_could_have_shown(tmp_path: Path) -> None:
     code, results = run(audit(tmp_path, sigma=0.5, epsilon_audit={"code": "private.py:release", "canaries": 100}))
     (finding,) = findings(results, "epsilon_audit")
