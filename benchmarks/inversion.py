@@ -77,12 +77,12 @@ def _linear(options: Options, kept: Kept) -> None:
     path = options.shared / "data" / "images" / "photos32.npz"
     if not path.exists():
         return
-    task = {"kind": "mlp", "path": str(path), "iterations": 10 if options.quick else 40, "grid": _GRID, "restarts": 2}
+    task = {"kind": "mlp", "path": str(path), "iterations": 10 if options.quick else 200, "grid": _GRID, "restarts": 2}
     ways: list[Way] = [
         ("auditor", "4 weights x 2 starts", 8, _own, {}),
         ("plain loop", "the same, serial", 8, _loop, {}),
     ]
-    _compare(options, kept, "MLP 3072-256-10 B=1", task, ways, unit="dB")
+    _compare(options, kept, "MLP 3072-256-10 B=1, 200 steps", task, ways, unit="dB")
 
 
 def _compare(options: Options, kept: Kept, name: str, task: Task, ways: list[Way], *, unit: str) -> None:
