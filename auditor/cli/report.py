@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from auditor.cli.finished import finished
+from auditor.core.errors import AuditorError
 
 
 def report(
@@ -32,6 +33,10 @@ def report(
 
     finished(run_dir)
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
+    if not chosen:
+        raise AuditorError(
+            "--formats names no format.", remedy=f"Choose from {', '.join((*FORMATS, *EXPORTS))}, or all."
+        )
     if chosen == ["all"]:
         chosen = [*FORMATS, *EXPORTS]
     if against or decisions:

@@ -1,6 +1,7 @@
 """``auditor sign``: a person signs the report of a finished run with their own key."""
 
 import os
+import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -121,12 +122,21 @@ def _passphrase(file: Path | None) -> bytes | None:
     """From a file, the environment, or the keyboard; never from the command line, where others could read it."""
     if file is not None:
         try:
-            return file.read_text(encoding="utf-8").rstrip("\r\n").encode()
+            return file.read_text(encoding="utf-8").rstrip("\r\n").encode() or None
         except OSError as error:
-            raise AuditorError(f"{file} cannot be read: {error.strerror}.") from None
+            raise AuditorError(f"{file} cannot be read: {error.strerror}.", remedy="Check --passphrase-file.") from None
     if PASSPHRASE in os.environ:
-        return os.environ[PASSPHRASE].encode()
-    return str(typer.prompt("Passphrase of the key", hide_input=True, default="", show_default=False)).encode() or None
+        return os.environ[PASSPHRASE].encode() or None
+    if not sys.stdin.isatty():
+        raise AuditorError(
+            "The key needs a passphrase, and there is no terminal to ask at.",
+            remedy=f"Give --passphrase-file, or set {PASSPHRASE}; leave it empty for a key without one.",
+        )
+    try:
+        asked = typer.prompt("Passphrase of the key", hide_input=True, default="", show_default=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    return str(asked).encode() or None
 
 
 def _tell(owner: "Key", role: Role, name: str) -> None:

@@ -81,7 +81,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise AuditorError(f"{path}: cannot be read: {error.strerror}.", remedy="Check the name of the file.") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise AuditorError(f"{path.name}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
         raise AuditorError(f"{path.name}: is not a mapping", remedy="Begin the file with 'accepted:' or 'overrides:'.")

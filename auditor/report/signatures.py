@@ -50,8 +50,10 @@ def load_trusted(paths: Sequence[Path]) -> list[Any]:
     for path in paths:
         try:
             certificates = list(load_certs_from_pemder([str(path)]))
-        except (OSError, ValueError) as error:
-            raise AuditorError(f"{path} holds no certificate: {error}", remedy="Give PEM or DER files.") from None
+        except OSError as error:
+            raise AuditorError(f"{path} cannot be read: {error.strerror}.", remedy="Check --trust.") from None
+        except ValueError as error:
+            raise AuditorError(f"{path} holds no certificate: {error}.", remedy="Give PEM or DER files.") from None
         if not certificates:
             raise AuditorError(f"{path} holds no certificate.", remedy="Give PEM or DER files.")
         found += certificates

@@ -1,10 +1,12 @@
 """Signing and verifying: what cannot work is refused at once, before a passphrase or a long check."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import typer
 
 from tests.cli.conftest import Ran, Run, refused
 
@@ -92,3 +94,36 @@ def test_a_run_that_is_not_there(command: tuple[str, ...], auditor: Run, tmp_pat
     missing = tmp_path / "nowhere"
     refused(auditor(*command, missing), f"{missing}: there is no such run.")
     refused(auditor(*command, tmp_path), f"{tmp_path}: there is no finished run; results.json is missing.")
+
+
+def test_without_a_terminal_nobody_is_asked(
+    auditor: Run, run_dir: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    said = signed(auditor, run_dir, "--as", "assessor", "--key", key)
+    refused(said, "The key needs a passphrase, and there is no terminal to ask at.")
+    file = key.with_name("none.txt")
+    refused(signed(auditor, run_dir, "--as", "assessor", "--key", key, "--passphrase-file", file), "cannot be read")
+
+
+def test_giving_up_at_the_question_is_an_interruption(
+    auditor: Run, run_dir: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def given_up(*_: object, **__: object) -> NoReturn:
+        raise typer.Abort
+
+    monkeypatch.setattr("typer.prompt", given_up)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert signed(auditor, run_dir, "--as", "assessor", "--key", key).code == 130
+
+
+def test_an_anchor_that_is_not_there(auditor: Run, run_dir: Path, tmp_path: Path) -> None:
+    refused(auditor("verify", run_dir, "--trust", tmp_path / "none.pem"), "cannot be read: No such file or directory.")
+
+
+def test_files_and_formats_that_are_not_there(auditor: Run, run_dir: Path, tmp_path: Path) -> None:
+    refused(auditor("report", run_dir, "--formats", " , "), "--formats names no format.")
+    missing = tmp_path / "none.yaml"
+    with_results = auditor("report", run_dir, "--decisions", missing)
+    assert with_results.code == 2
+    assert "Errno" not in with_results.err
