@@ -155,7 +155,7 @@ def _triage(case: Case) -> Verdict:
     beyond = [e for e in case.evidence.values() if e.supports is False and e.kind in _LEAKS]
     named = f": {_named([evidence.kind for evidence in beyond])}" if beyond else ""
     reason += (
-        f"This run went beyond a limit{named}. Where the model is already in use, or such updates were really sent, "
+        f"This run went beyond a limit{named}. Where the model is already in use, or trains on data of real people, "
         "that calls for an assessment by people: did an incident occur, and must somebody be told? This run cannot say."
     )
     shown = dict.fromkeys((*_ids(case.there), *_ids(beyond)))

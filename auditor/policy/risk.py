@@ -32,6 +32,7 @@ EVENTS = {
 _PER_PERSON = frozenset({"tpr_at_fpr", "recovered_share"})
 _ORDER = (Band.S0, Band.S1, Band.S2, Band.S3)
 UNTESTED = "undetermined: test before use"
+UNFIT = "undetermined: no attack here can test it, so people judge"
 UNSETTLED = "not settled: settle it before use, or decide without knowing"
 UNRULED = "not settled: people judge the figures"
 _POWERLESS = "the attack finds nothing even where everything is laid open, so its low figure shows nothing"
@@ -174,6 +175,8 @@ def _unknown(pieces: Sequence[_Piece], planned: Sequence[Outcome]) -> str:
     """What a cell without a likelihood asks: a test, a better one, or a judgement."""
     if pieces:
         return UNSETTLED
+    if all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned):
+        return UNFIT
     return UNRULED if _has_figures(planned) else UNTESTED
 
 

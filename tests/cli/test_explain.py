@@ -18,7 +18,7 @@ from auditor.core.measurement import OutcomeStatus
 from auditor.core.privacy import Agreement
 from auditor.core.words import entries, entry_of, plain
 from auditor.policy.bands import Band
-from auditor.policy.risk import UNSETTLED, UNTESTED
+from auditor.policy.risk import UNFIT, UNRULED, UNSETTLED, UNTESTED
 from auditor.resources import folder
 from tests.cli.conftest import Run, refused
 
@@ -80,7 +80,7 @@ def test_every_status_of_the_code_has_an_entry() -> None:
     named = [*FindingStatus, *ControlStatus, *Agreement, *Band, *ends]
     assert [value for value in named if entry_of(str(value)) is None] == []
     assert all(entry_of(f"exit-{code.value}") and entry_of(str(code.value)) for code in ExitCode)
-    assert all(entry_of(zone.partition(":")[0]) for zone in (UNTESTED, UNSETTLED))
+    assert all(entry_of(zone.partition(":")[0]) for zone in (UNTESTED, UNFIT, UNSETTLED, UNRULED))
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,8 @@ def test_what_is_measured_but_wide_is_settled_and_not_tested_again():
     assert wide.zone == "not settled: settle it before use, or decide without knowing"
     assert "to high success" in cell(outcome(measurement(0.02, 0.0, 0.2))).reason
     assert cell(outcome(status=OutcomeStatus.FAILED)).zone == "undetermined: test before use"
+    absent = outcome(status=OutcomeStatus.NOT_APPLICABLE)
+    assert cell(absent).zone == "undetermined: no attack here can test it, so people judge"
     assert cell(outcome(measurement(metric="auc"))).zone == "not settled: people judge the figures"
 
 
