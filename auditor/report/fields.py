@@ -14,7 +14,7 @@ from auditor.report.strings import Strings
 
 ROLES = ("assessor", "dpo", "controller")
 ANCHOR = "sign-{role}"
-HEIGHT = 50.0
+HEIGHT = 57.0
 INSET = 3.0
 
 

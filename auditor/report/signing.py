@@ -7,6 +7,7 @@ states what is signed, ``release/signoff.<role>.p7s`` is the detached CMS signat
 
 import hashlib
 import io
+import textwrap
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from auditor.store.atomic import write_atomic
 
 MARK = b"/ByteRange"
 TEXT_SIZE = 8
+WIDEST = 62
+"""Characters of that size that fit beside each other in a field."""
 
 
 @dataclass(frozen=True)
@@ -190,10 +193,16 @@ def sign_pdf(pdf: bytes, signoff: SignOff, key: Key, *, at: datetime, timestampe
 def _shown(signoff: SignOff, at: datetime) -> str:
     """The visible lines; what does not fit the field is in the signature's reason and in the statement."""
     words = strings()
-    lines = [signoff.person, words.plain(f"signoff.roles.{signoff.role}"), f"{at:%Y-%m-%d %H:%M} UTC"]
-    if signoff.decision:
-        lines.append(words.plain(f"signing.short.{signoff.decision}"))
-    return "\n".join(line if len(line) <= 34 else line[:33] + "…" for line in lines)
+    when = f"{at:%Y-%m-%d %H:%M} UTC"
+    decision = words.plain(f"signing.short.{signoff.decision}") if signoff.decision else ""
+    lines = [
+        f"{signoff.person}, {words.plain(f'signoff.roles.{signoff.role}')}",
+        f"{when}, {decision}" if decision else when,
+        *textwrap.wrap(
+            f"“{signoff.remark.strip()}”" if signoff.remark.strip() else "", WIDEST, max_lines=3, placeholder=" …"
+        ),
+    ]
+    return "\n".join(line if len(line) <= WIDEST else line[: WIDEST - 1] + "…" for line in lines)
 
 
 def _style() -> Any:
