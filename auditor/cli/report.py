@@ -29,7 +29,7 @@ def report(
     ),
 ) -> None:
     """Write RUN_DIR/release/report.html and report.pdf from RUN_DIR/results.json; nothing is attacked again."""
-    from auditor.report.render import EXPORTS, FORMATS, UNCHECKED, render, written_exports
+    from auditor.report.render import EXPORTS, FORMATS, UNCHECKED, render
 
     finished(run_dir)
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
@@ -41,7 +41,6 @@ def report(
         chosen = [*FORMATS, *EXPORTS]
     if against or decisions:
         _keep(run_dir, against, decisions, discard=discard_signatures)
-        chosen += [name for name in written_exports(run_dir) if name not in chosen]
     written = render(run_dir, chosen, compare_with_data=not without_data_check, discard=discard_signatures)
     for path in written:
         typer.echo(path)
@@ -53,14 +52,17 @@ def _keep(run_dir: Path, against: Path | None, decisions: Path | None, *, discar
     """Keep what the report needs beside the results, so that it can be made again from the folder alone."""
     from datetime import UTC, datetime
 
-    from auditor.policy.decisions import load_decisions
+    from auditor.policy.decisions import decide, load_decisions
     from auditor.report.load import keep_decisions, keep_earlier, load_evidence
     from auditor.report.signing import refuse_signed
 
-    load_evidence(run_dir)
+    evidence = load_evidence(run_dir)
     if not discard:
         refuse_signed(run_dir)
     if decisions is not None:
-        keep_decisions(run_dir, load_decisions(decisions, as_of=datetime.now(UTC).date()))
+        made = load_decisions(decisions, as_of=datetime.now(UTC).date())
+        keep_decisions(run_dir, made)
+        for line in decide(evidence.results, made).told or ("The file holds no decision.",):
+            typer.echo(line, err=True)
     if against is not None:
         keep_earlier(run_dir, against)

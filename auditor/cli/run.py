@@ -65,7 +65,7 @@ def run(
     for line in _summary(done):
         typer.echo(line, err=True)
     decided = _decided(folder, done.results)
-    for line in _said_of(decided):
+    for line in decided.told if decided else ():
         typer.echo(line, err=True)
     for file in done.files:
         typer.echo(str(file))
@@ -89,14 +89,6 @@ def _decided(folder: Path, results: "Results") -> "Decided | None":
 
     decisions = read_decisions(folder)
     return decide(results, decisions) if decisions else None
-
-
-def _said_of(decided: "Decided | None") -> list[str]:
-    """Which findings people accepted, and which decisions count for nothing and why."""
-    if decided is None:
-        return []
-    lines = [f"Accepted by {a.person} until {a.expires}: {f.id}." for f, a in decided.accepted.accepted]
-    return [*lines, *(f"A decision counts for nothing. {why}." for why in decided.void)]
 
 
 def exit_code(results: "Results", fail_on: FailOn, *, accepted: frozenset[str] = frozenset()) -> ExitCode:

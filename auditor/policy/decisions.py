@@ -61,6 +61,19 @@ class Decided(NamedTuple):
         return (*self.accepted.void, *self.overridden.void)
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """What a command says of it: findings that people accepted, values that they set, what counts for nothing."""
+        accepted = (
+            f"Accepted by {by.person} until {by.expires}: {finding.id}." for finding, by in self.accepted.accepted
+        )
+        values = (
+            f"{o.quantity.capitalize()} of {o.attack_class}, {o.actor}: {o.value} in place of "
+            f"{'none' if o.computed is None else o.computed}, by {o.person} until {o.expires}."
+            for o in self.overrides
+        )
+        return (*accepted, *values, *(f"A decision counts for nothing. {why}." for why in self.void))
+
+    @property
     def accepted_ids(self) -> frozenset[str]:
         """Findings that a valid acceptance covers."""
         return frozenset(finding.id for finding, _ in self.accepted.accepted)

@@ -61,7 +61,8 @@ def render(
 
     Args:
         run_dir: The run.
-        formats: ``html``, ``pdf``, and names of :data:`EXPORTS`.
+        formats: ``html``, ``pdf``, and names of :data:`EXPORTS`. Exports that the release holds already are always
+            written again, so that none speaks of other results or decisions than the rest.
         compare_with_data: False where the fingerprints of the data are not at hand, as on another machine: the release
             then holds :data:`UNCHECKED`, which says that only images and kinds of files were checked.
         discard: Give up the signatures of an earlier report.
@@ -80,7 +81,7 @@ def render(
     known = require_fingerprints(run_dir) if compare_with_data else read_fingerprints(run_dir)
     if not discard:
         refuse_signed(run_dir)
-    chosen = dict.fromkeys(formats)
+    chosen = dict.fromkeys([*formats, *written_exports(run_dir)])
     figures = draw_figures(evidence, strings()) if chosen.keys() & set(FORMATS) else None
     files = {f"report.{name}": _rendered(evidence, name, figures, known) for name in chosen if name in FORMATS}
     exports = [EXPORTS[name] for name in chosen if name in EXPORTS]

@@ -137,5 +137,6 @@ def test_deciding_writes_the_exports_again_that_are_there(run_dir: Path) -> None
     changed = {file for file, raw in before.items() if (run_dir / "release" / file).read_bytes() != raw}
     assert {"findings.sarif", "junit.xml", "statement.intoto.json", "model-card.md"} <= changed
     assert "findings.sarif" in printed
+    assert "Accepted by A. Assessor until 2999-05-01: " in printed
     assert SENTENCE.partition("“")[0] in (run_dir / "release" / "model-card.md").read_text().replace("\\", "")
     assert all(not check.differs for check in verify(run_dir, full=False))
