@@ -12,7 +12,7 @@ from torch import Tensor
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape, Task
 from auditor.learning.functional import FunctionalModel
-from auditor.observations.model import Column, SharedModel, State
+from auditor.observations.model import Column, GivenPrior, SharedModel, State
 from auditor.observations.records import Records
 from auditor.observations.released import Observation
 from auditor.observations.returned import AttackOutput
@@ -69,11 +69,14 @@ class Cost:
         gradient_evaluations: Forward-and-backward passes of one update's batch, second-order ones counted as 3.
         queries: Forward passes of one candidate.
         reference_models: Reference models it reads (shared, trained once per run).
+        least: Of :attr:`gradient_evaluations`, those without which its answer would be worth nothing; an attack that
+            gives something at any time has none.
     """
 
     gradient_evaluations: int = 0
     queries: int = 0
     reference_models: int = 0
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class Knowledge:
         population_outputs, population_losses: What the audited model answers on them (needs queries).
         references: The adversary's own models.
         candidates: A finite prior: records of which exactly one stands behind the observation, in random order.
+        prior: A decoder of such records that was trained elsewhere.
     """
 
     model: SharedModel
@@ -121,6 +125,7 @@ class Knowledge:
     population_losses: Tensor | None = None
     references: ReferenceModels | None = None
     candidates: Records | None = None
+    prior: GivenPrior | None = None
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,13 @@ class DataSettings(Settings):
     population: SplitSettings | None = Field(None, description="What an adversary may hold of the same kind.")
 
 
+class PriorSettings(Settings):
+    """A generative model of records that an adversary may have, beside the one that the tool trains."""
+
+    decoder: str = Field(description="FILE.py:callable | package.module:callable | decoder.pt2 (torch.export)")
+    latent: Count = Field(description="Numbers in a latent; the decoder reads (n, latent), standard normal.")
+
+
 class TargetSettings(Settings):
     """The user's model and data."""
 
@@ -105,6 +112,7 @@ class TargetSettings(Settings):
     modality: Modality
     loss: str = Field("default", description="cross_entropy | mse | FILE.py:callable; default follows from the task.")
     data: DataSettings
+    prior: PriorSettings | None = Field(None, description="A decoder for inversion/generative-prior.")
 
 
 class ParticipationSettings(Settings):
@@ -351,6 +359,11 @@ class AuditSettings(Settings):
     parameters: dict[str, dict[str, Any]] = Field({}, description="Attack name to the parameters that differ.")
     sweeps: tuple[SweepSettings, ...] = Field((), description="Curves of leakage over the values of a setting.")
     epsilon_audit: EpsilonAuditSettings = EpsilonAuditSettings()
+    trainings: Annotated[int, Field(ge=1, le=50)] = Field(
+        1,
+        description="Independent trainings of the target that attacks on the released model are tried on; with 1, "
+        "intervals cover the records and not another training.",
+    )
     budget: BudgetSettings = BudgetSettings()
     compute: ComputeSettings = ComputeSettings()
     report: ReportSettings = ReportSettings()

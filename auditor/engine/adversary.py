@@ -61,6 +61,7 @@ def known_to(unit: Unit, *, target: Target, locate: Callable[[str], Path], devic
         population=target.population.to(device) if "population" in knows else None,
         population_outputs=outputs,
         population_losses=losses,
+        prior=target.prior if "population" in knows else None,
         references=_references(unit, locate=locate, device=device) if "references" in knows else None,
     )
 

@@ -27,6 +27,15 @@ CHECKPOINTS = 4
 
 
 @dataclass(frozen=True)
+class Replica:
+    """A further training of the audited model, on the same records; see :class:`Work`."""
+
+    train: Unit
+    observations: tuple[Unit, ...]
+    attacks: Mapping[str, tuple[Unit, ...]]
+
+
+@dataclass(frozen=True)
 class Work:
     """All units of a run.
 
@@ -37,6 +46,7 @@ class Work:
         references: Blocks of reference models, in the order of their indices.
         attacks: Key of a planned attack to its units, one for each observation.
         audits: Name of an audit of epsilon to its games.
+        replicas: Further trainings of the audited model.
     """
 
     train: Unit
@@ -45,13 +55,24 @@ class Work:
     references: tuple[Unit, ...]
     attacks: Mapping[str, tuple[Unit, ...]]
     audits: Mapping[str, tuple[Unit, ...]] = field(default_factory=dict)
+    replicas: tuple[Replica, ...] = ()
 
     @cached_property
     def keys(self) -> frozenset[str]:
         """Keys of all units; attacks of two scenarios may share theirs."""
         attacks = (unit for units in self.attacks.values() for unit in units)
         games = (unit for units in self.audits.values() for unit in units)
-        return frozenset(unit.key for unit in (self.train, *self.observations, *self.references, *attacks, *games))
+        own = (self.train, *self.observations, *self.references, *attacks, *games)
+        return frozenset(unit.key for unit in (*own, *self.further))
+
+    @property
+    def further(self) -> tuple[Unit, ...]:
+        """All units of all replicas."""
+        return tuple(
+            unit
+            for one in self.replicas
+            for unit in (one.train, *one.observations, *(unit for units in one.attacks.values() for unit in units))
+        )
 
 
 class Shown(NamedTuple):
@@ -83,6 +104,7 @@ def target_digest(target: Target, document: AuditDocument) -> str:
             "model": target.model_sha256,
             "weights": target.weights_sha256,
             "splits": {split.name: split.sha256 for split in target.splits},
+            **({"prior": target.prior.sha256} if target.prior else {}),
             "settings": {name: value for name, value in settings.items() if name not in ("weights", "model")},
         }
     )
@@ -110,7 +132,8 @@ def make_work(
             shown = maker.shown(row, row.state)
             seen = observations.setdefault(shown, maker.observe(shown, train=train))
             attacks[row.key] = maker.attacks(row, seen, queries=queries, references=references)
-    return Work(train, queries, tuple(observations.values()), references, attacks, maker.audits())
+    replicas = tuple(maker.replica(number, references) for number in range(1, plan.trainings))
+    return Work(train, queries, tuple(observations.values()), references, attacks, maker.audits(), replicas)
 
 
 def _mechanism(federation: FederationSettings, privacy: PrivacySettings) -> dict[str, Any]:
@@ -136,9 +159,22 @@ class _Maker:
         self._paths = paths
         self._federation = _mechanism(document.settings.federation, document.settings.privacy)
 
-    def train(self) -> Unit:
+    def train(self, number: int = 0) -> Unit:
+        """The audited model; with a number, another training with its own first weights, shares, order and noise."""
         details = {"given": self._given, **({} if self._given else self._federation)}
-        return self._unit(UnitKind.TRAIN, AUDITED, details)
+        again = (number,) if number else ()
+        return self._unit(UnitKind.TRAIN, AUDITED, details | ({"training": number} if number else {}), *again)
+
+    def replica(self, number: int, references: tuple[Unit, ...]) -> Replica:
+        """Another training, and the attacks on the released model done on it."""
+        train = self.train(number)
+        queries = self.observe(Shown("queries", ModelState.TRAINED), train=train)
+        observations, attacks = {queries.key: queries}, {}
+        for row in self._plan.replicated:
+            seen = self.observe(self.shown(row, ModelState.TRAINED), train=train)
+            observations[seen.key] = seen
+            attacks[row.key] = self.attacks(row, seen, queries=queries, references=references)
+        return Replica(train, tuple(observations.values()), attacks)
 
     def references(self, indices: Sequence[int]) -> Unit:
         """A model's seed follows from its index, not from its block."""

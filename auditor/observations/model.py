@@ -81,6 +81,23 @@ class SharedModel:
 
 
 @dataclass(frozen=True)
+class GivenPrior:
+    """A decoder of records that somebody trained elsewhere, as an adversary may have one.
+
+    Attributes:
+        build: Returns the decoder: standard normal latents ``(n, latent)`` to model inputs ``(n, *input_shape)``.
+        latent: Size of a latent.
+        name: As written in the settings.
+        sha256: Of the file that holds or defines it.
+    """
+
+    build: Callable[[], nn.Module]
+    latent: int
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class LocalTraining:
     """What a client does in a round; public knowledge of the federation.
 

@@ -19,6 +19,7 @@ from auditor.targets.factory import PROBE
 from auditor.targets.fields import Values
 from auditor.targets.loading import Loading
 from auditor.targets.losses import named_loss, per_record
+from auditor.targets.prior import given_prior
 from auditor.targets.probe import BATCH, Probe, probe
 from auditor.targets.sizes import federation_sizes
 from auditor.targets.splits import ROLES
@@ -61,19 +62,24 @@ def load_and_probe(document: AuditDocument) -> tuple[Target, Probe]:
     )
     refuse_mixing(settings, seen, where)
     groups = _groups(loading)
+    prior = given_prior(loading, shared.shape.input_shape)
+    prior_facts = (f"an adversary may have the decoder {prior.name}, with latents of {prior.latent}",) if prior else ()
     target = Target(
         model=shared,
         weights=deployed.state,
         **records,
         member_groups=groups,
         splits=_summaries(loading),
-        facts=tuple(dict.fromkeys([*_facts(loading, shared), *scaled.facts, *loss_facts, *deployed.facts])),
+        facts=tuple(
+            dict.fromkeys([*_facts(loading, shared), *scaled.facts, *loss_facts, *deployed.facts, *prior_facts])
+        ),
         warnings=(*loading.splits.warnings, *warnings_of(settings, shared, seen, records, groups=groups)),
         layers=_layers(shared),
         model_name=settings.target.model,
         model_sha256=model_sha256(loading.accepted.factory),
         weights_sha256=deployed.sha256,
         private_step=_private_step(loading),
+        prior=prior,
     )
     return target, seen
 

@@ -48,6 +48,23 @@ class Loading:
         """The user's callable that a setting names."""
         return Named(text, self.document.folder, self.place(setting))
 
+    def factory(self, setting: str, text: str) -> ModelFactory:
+        """Builds the network that a setting names: the user's callable, or a ``.pt2`` file.
+
+        Raises:
+            TargetError: There is no such file.
+        """
+        where = self.place(setting)
+        if ":" in text:
+            return ModelFactory(self.named(setting, text), None, where)
+        exported = self.document.folder / text
+        if not exported.is_file():
+            raise TargetError(
+                f"{where}: there is no file '{text}' in {self.document.folder}.",
+                remedy="Paths are relative to the folder of the audit file.",
+            )
+        return ModelFactory(None, exported, where)
+
     def _inputs(self) -> Inputs:
         data = self.settings.target.data
         tokenizer = self.named("target.data.tokenizer", data.tokenizer) if data.tokenizer else None
@@ -79,17 +96,9 @@ class Loading:
 
     def _accepted(self) -> Accepted:
         target = self.settings.target
-        where = self.place("target.model")
-        exported = None if ":" in target.model else (self.document.folder / target.model)
-        if exported is not None and not exported.is_file():
-            raise TargetError(
-                f"{where}: there is no file '{target.model}' in {self.document.folder}.",
-                remedy="Paths are relative to the folder of the audit file.",
-            )
-        named = None if exported is not None else self.named("target.model", target.model)
         rows = np.resize(self.splits.rows["members"], PROBE)
         found = accepted(
-            ModelFactory(named, exported, where),
+            self.factory("target.model", target.model),
             self.inputs.as_floats(self.inputs.content[rows]),
             layouts=self.inputs.layouts,
             task=target.task,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from auditor.core.results import SplitSummary, TargetSummary
-from auditor.observations.model import SharedModel, State
+from auditor.observations.model import GivenPrior, SharedModel, State
 from auditor.observations.records import Records
 from auditor.targets.code import Named
 
@@ -27,6 +27,7 @@ class Target:
         layers: Leaf layers by class name, with how many of each, in the order of the model.
         model_name: As written in the settings.
         model_sha256, weights_sha256: Of the files.
+        prior: A decoder of records that an adversary may have, or None.
         private_step: The user's own private step, where an audit of epsilon is to play it.
     """
 
@@ -44,6 +45,7 @@ class Target:
     model_sha256: str
     weights_sha256: str | None
     private_step: Named | None = None
+    prior: GivenPrior | None = None
 
     def summary(self, utility: dict[str, float]) -> TargetSummary:
         """What ``results.json`` says of the target; ``utility`` are figures such as ``accuracy_members``."""

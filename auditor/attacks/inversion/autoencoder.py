@@ -1,7 +1,8 @@
 """A small variational autoencoder of other records of the same kind: what an adversary knows of how records look."""
 
+import contextlib
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -9,13 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from auditor.observations.model import GivenPrior
 from auditor.observations.records import Records
 
 _BATCH = 64
 _RATE = 2e-3
 _LEAST_SPREAD = 1e-3
+_LOOKED_AT = 64
+_LATENT_STEPS = 300
+_LATENT_RATE = 0.1
 _KEPT: dict[str, "Decoder"] = {}
-"""The last decoder trained in this process: attacks on several updates share their population."""
+"""The last decoder of this process: attacks on several updates share their population."""
 
 
 class _Network(nn.Module):
@@ -44,14 +49,14 @@ class Decoder:
     """From standard normal latents to records.
 
     Attributes:
-        network: Trained; its weights take no gradient.
+        network: From latents ``(n, latent)`` to standardised, flat records; its weights take no gradient.
         mean, scale: Of the records, by which the network's output is brought to model units. ``(inputs,)``.
         spread: Standard deviation of what the network leaves out of records it was not trained on, in model units.
         input_shape: Of one record.
         latent: Size of a latent.
     """
 
-    network: _Network
+    network: nn.Module
     mean: Tensor
     scale: Tensor
     spread: float
@@ -60,7 +65,8 @@ class Decoder:
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Records ``(..., *input_shape)`` of latents ``(..., latent)``; differentiable."""
-        flat: Tensor = self.mean + self.scale * self.network.decoder(latents)
+        made: Tensor = self.network(latents.flatten(0, -2)).flatten(1)
+        flat = self.mean + self.scale * made
         return flat.reshape(*latents.shape[:-1], *self.input_shape)
 
     def to(self, device: str) -> "Decoder":
@@ -92,6 +98,43 @@ def trained(population: Records, *, latent: int, hidden: int, steps: int) -> Dec
         _KEPT.clear()
         _KEPT[key] = _Training(population, latent, hidden, seed=int(key[:12], 16)).run(steps)
     return _KEPT[key]
+
+
+def given(prior: GivenPrior, population: Records) -> Decoder:
+    """A decoder that was trained elsewhere; its spread is what the best latents leave of other records.
+
+    Args:
+        prior: Made records of the right shape when it was loaded.
+        population: Records of the same kind, of which some are looked at.
+    """
+    looked_at = population.inputs[:_LOOKED_AT].detach().cpu().float()
+    key = content_key(prior.sha256, prior.name, prior.latent, looked_at)
+    if key not in _KEPT:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = prior.build()
+        with contextlib.suppress(NotImplementedError):  # an exported program keeps the mode it was exported in
+            network.eval()
+        network.requires_grad_(False)
+        shape = tuple(looked_at.shape[1:])
+        whole = Decoder(network, torch.zeros(()), torch.ones(()), 1.0, shape, prior.latent)
+        _KEPT.clear()
+        _KEPT[key] = replace(whole, spread=_left_out(whole, looked_at))
+    return _KEPT[key]
+
+
+def _left_out(decoder: Decoder, records: Tensor) -> float:
+    """Standard deviation of what the best latents leave of these records."""
+    generator = torch.Generator().manual_seed(0)
+    latents = (0.1 * torch.randn(len(records), decoder.latent, generator=generator)).requires_grad_()
+    optimiser = torch.optim.Adam([latents], lr=_LATENT_RATE)
+    least = float("inf")
+    for _ in range(_LATENT_STEPS):
+        loss = (decoder(latents) - records).square().mean()
+        least = min(least, float(loss.detach()))
+        (latents.grad,) = torch.autograd.grad(loss, latents)
+        optimiser.step()
+    return float(max(least, 0.0) ** 0.5)
 
 
 def content_key(*parts: object) -> str:
@@ -138,7 +181,7 @@ class _Training:
         self._network.requires_grad_(False)
         left = (self._made(self._held) - self._held) * self._scale
         spread = float(left.square().mean().sqrt())
-        return Decoder(self._network, self._mean, self._scale, spread, self._input_shape, self._latent)
+        return Decoder(self._network.decoder, self._mean, self._scale, spread, self._input_shape, self._latent)
 
     def _step(self) -> None:
         picked = torch.randint(len(self._used), (min(_BATCH, len(self._used)),), generator=self._generator)

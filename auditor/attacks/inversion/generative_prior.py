@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
-from auditor.attacks.inversion.autoencoder import Decoder, trained
+from auditor.attacks.inversion.autoencoder import Decoder, given, trained
 from auditor.attacks.inversion.distance import Distance
 from auditor.attacks.inversion.evidence import Update, as_update
 from auditor.attacks.inversion.gradient_matching import choose
@@ -67,11 +67,12 @@ class GenerativePrior:
     """Search among what a variational autoencoder can make, then leave it as far as the gradient asks.
 
     Jeon et al., 2021, arXiv:2110.14962 (GIAS): a search in the latent space of a generative model, then in a larger
-    space around what it found. The model is trained here on the other records that the adversary holds, and the larger
-    space is that of the records themselves, each held to what the decoder made with the spread that real records have
-    around it (GIAS moves the generator's weights). How strongly is chosen from a grid by the matching distance and the
-    known noise, never by the truth. A prior makes plausible records whether or not an update says anything: its own
-    samples go with the result, and count as a guess without attack.
+    space around what it found. The model is trained here on the other records that the adversary holds, or is the
+    decoder that ``target.prior`` names. The larger space is that of the records themselves, each held to what the
+    decoder made with the spread that real records have around it (GIAS moves the generator's weights). How strongly is
+    chosen from a grid by the matching distance and the known noise, never by the truth. A prior makes plausible
+    records whether or not an update says anything: its own samples go with the result, and count as a guess without
+    attack.
     """
 
     name: ClassVar[str] = "inversion/generative-prior"
@@ -84,7 +85,7 @@ class GenerativePrior:
         tasks=frozenset({Task.CLASSIFICATION}),
         traits={"continuous_input": "the input is not continuous (tokens cannot be moved by a gradient)"},
     )
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (ClientUpdate, Aggregate)
     attack_class: ClassVar[str] = "reconstruction"
 
@@ -136,9 +137,11 @@ class GenerativePrior:
             raise AttackFailed(f"at least {_FEWEST} other records are needed to learn a prior from")
         params, generator = self.params, context.generator()
         size = {"latent": params.latent, "hidden": params.hidden, "steps": params.training_steps}
-        prior = trained(known.population, **size).to(context.device)
+        own = known.prior
+        made_by = f"the decoder {own.name}" if own else "the prior"
+        prior = (given(own, known.population) if own else trained(known.population, **size)).to(context.device)
         labels = _labels(update, known, params.starts, context, generator).to(context.device)
-        start = torch.randn((params.starts, update.records, params.latent), generator=generator).to(context.device)
+        start = torch.randn((params.starts, update.records, prior.latent), generator=generator).to(context.device)
         task = _Task(update, known, context)
         latents = Latents(**vars(Unknowns.of(known.model, device=context.device)), decoder=prior)
         first = task.search(latents, start, labels, Schedule(params.iterations, params.learning_rate, False))
@@ -150,7 +153,7 @@ class GenerativePrior:
             confidence=torch.full((update.records,), 1.0 - distance),
             objective=distance,
             iterations=first.iterations + params.refinement,
-            notes=(f"Best of {params.starts} searches among what the prior makes; {how}; distance {distance:.3g}.",),
+            notes=(f"Best of {params.starts} searches among what {made_by} makes; {how}; distance {distance:.3g}.",),
             prior_samples=prior.samples(_SAMPLES, generator=generator),
         )
 

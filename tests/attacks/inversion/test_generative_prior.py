@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from auditor.attacks.base import RunContext
-from auditor.attacks.inversion.autoencoder import trained
+from auditor.attacks.inversion.autoencoder import given, trained
 from auditor.attacks.inversion.generative_prior import GenerativePrior
 from auditor.attacks.inversion.gradient_matching import GradientMatching
 from auditor.core.errors import AttackFailed
 from auditor.metrics.reconstruction import measure_reconstruction
-from auditor.observations.model import Preprocessing, Privatisation
+from auditor.observations.model import GivenPrior, Preprocessing, Privatisation
 from auditor.observations.records import Records
 from auditor.observations.returned import Reconstruction
 from tests.attacks.inversion import cases
@@ -122,6 +122,37 @@ def test_large_records_are_a_reason() -> None:
     shape = MODEL.shape.model_copy(update={"input_shape": (3, 224, 224)})
     (reason,) = GenerativePrior(GenerativePrior.Params()).unmet(shape)
     assert "at most 12288 values" in reason
+
+
+class Disc(nn.Module):
+    """Knows what :func:`blobs` draws from: place and size of a disc, from three standard normal numbers."""
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        uniform = 0.5 * (1 + torch.erf(latents / 2**0.5))
+        place, size = 1.5 + 4 * uniform[:, :2, None, None], 1.0 + 1.5 * uniform[:, 2, None, None]
+        axis = torch.arange(8.0)
+        far = (axis[:, None] - place[:, 0]).square() + (axis[None] - place[:, 1]).square()
+        return (2 * torch.exp(-far / size.square()) - 1)[:, None]
+
+
+def test_a_given_decoder_takes_the_place_of_the_trained_one() -> None:
+    planted = replace(KNOWN, prior=GivenPrior(Disc, 3, "discs.py:Disc", "0" * 64))
+    records = [blobs(1, seed) for seed in (10, 11, 12)]
+    plain = GradientMatching(GradientMatching.Params(iterations=150))
+    attack = GenerativePrior(GenerativePrior.Params(**SMALL))
+    found = [attack.run(signs(one), planted, RunContext(seed=5, batched=True)) for one in records]
+    assert all("discs.py:Disc" in one.notes[0] for one in found)
+    assert all(one.prior_samples is not None and one.prior_samples.shape[1:] == (1, 8, 8) for one in found)
+    ours = sum(map(error, found, records))
+    assert ours < 0.5 * sum(error(attacked(signs(one), plain), one) for one in records)
+
+
+def test_the_spread_of_a_given_decoder_is_what_its_best_latents_leave() -> None:
+    assert given(GivenPrior(Disc, 3, "exact", "1" * 64), POPULATION).spread < 0.1
+    blurred = given(
+        GivenPrior(lambda: nn.Sequential(Disc(), nn.AvgPool2d(3, 1, 1)), 3, "blurred", "2" * 64), POPULATION
+    )
+    assert blurred.spread > 0.1
 
 
 def test_same_seed_same_output() -> None:
