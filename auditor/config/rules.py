@@ -52,6 +52,8 @@ def rules(blocks: Blocks) -> Iterator[Problem]:
 def membership_rules(settings: AuditSettings, scenarios_with_membership: tuple[str, ...]) -> Iterator[Problem]:
     """Deployed weights: only people know which records trained them, so the tool must be told."""
     data = settings.target.data
+    if settings.target.weights is not None and settings.trainings > 1:
+        yield Problem("trainings", "the weights of target.weights are one training; remove one of the two")
     if settings.target.weights is None or not scenarios_with_membership:
         return
     for name in ("members", "nonmembers"):

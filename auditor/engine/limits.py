@@ -6,6 +6,7 @@ from auditor.attacks.registry import available
 from auditor.config.document import AuditDocument
 from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.engine.plan import Plan
+from auditor.engine.views import RELEASED
 from auditor.targets.target import Target
 
 
@@ -17,6 +18,7 @@ def limits_of(document: AuditDocument, target: Target, plan: Plan, outcomes: Seq
         *_untested(outcomes),
         *_left_out(plan),
         *_sample(target),
+        *_trainings(target, plan),
     )
 
 
@@ -56,6 +58,22 @@ def _left_out(plan: Plan) -> list[str]:
     if not left:
         return []
     return [f"Installed attacks that no chosen scenario includes were not planned: {', '.join(left)}."]
+
+
+def _trainings(target: Target, plan: Plan) -> list[str]:
+    """What intervals of attacks on the released model are over."""
+    if not any(row.runs and row.view in RELEASED for row in plan.attacks):
+        return []
+    if plan.trainings > 1:
+        return [
+            f"Verdicts on the released model rest on the first of {plan.trainings} trainings; what all of them give "
+            "stands beside it."
+        ]
+    other = "" if target.weights is not None else " The setting trainings audits more than one."
+    return [
+        "Intervals of attacks on the released model cover the draw of the records, not another training of the model, "
+        f"which may leak more or less.{other}"
+    ]
 
 
 def _sample(target: Target) -> list[str]:

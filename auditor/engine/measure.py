@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from auditor.engine.game import Game
 from auditor.engine.outputs import predicted_classes
 from auditor.engine.packing import unpack, unpack_output, unpack_queries, unpack_truth
 from auditor.engine.plan import Plan, PlannedAttack
+from auditor.engine.replicas import across_trainings
 from auditor.engine.session import Session
 from auditor.engine.units import Unit
 from auditor.engine.work import Work, reference_units
@@ -196,7 +197,17 @@ class Measurer:
     def _measured(self, row: PlannedAttack, units: Sequence[Unit], outputs: Mapping[int, AttackOutput]) -> Measured:
         first = next(iter(outputs.values()))
         if isinstance(first, MembershipScores):
-            return self._answers.membership(row, units[0], first)
+            own = self._answers.membership(row, units[0], first)
+            more = across_trainings(
+                row,
+                first,
+                plan=self._plan,
+                work=self._work,
+                session=self._session,
+                directory=self._directory,
+                game=self._game,
+            )
+            return replace(own, measurements=(*own.measurements, *more.measurements), notes=(*own.notes, *more.notes))
         if isinstance(first, Attributions):
             return self._answers.attributions(row, units[0], first)
         path = self._directory.output_path(units[0].inputs["observation"][0])

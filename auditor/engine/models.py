@@ -70,11 +70,17 @@ class Models:
             self._target.members,
             groups=self._target.member_groups,
             seed=unit.seed,
-            initial=self.initial(),
+            initial=self._first(unit),
             device=self._device,
         )
         require_finite(trained.state, "the training of the audited model")
         return pack(trained.state, {"type": "state", "mechanism": measured_to_json(trained.mechanism)})
+
+    def _first(self, unit: Unit) -> State:
+        """Weights of round 0; a further training has its own."""
+        if "training" not in unit.details:
+            return self.initial()
+        return self.audited.initial_state(derive_seed(unit.seed, "initial"))
 
     def references(self, unit: Unit) -> bytes:
         """Train models as the adversary would, and keep what they answer, not their weights.

@@ -19,7 +19,7 @@ from auditor.engine.paths import BLOCK
 from auditor.engine.probe import Speed
 from auditor.engine.selection import attack_parameters, chosen_attacks, require_installed
 from auditor.engine.sweeps import MODEL_ATTACK, Variant, variants_of
-from auditor.engine.views import GAMES, TRAININGS
+from auditor.engine.views import GAMES, RELEASED, TRAININGS
 from auditor.learning.choice import STACK
 from auditor.observations.model import Preprocessing
 from auditor.observations.released import (
@@ -112,6 +112,7 @@ class Plan:
         variants: The adversaries of the sweeps.
         audits: Of epsilon, with canaries.
         watching_seconds: Estimated, for trainings that are played again to be watched.
+        trainings: Of the audited model, the first one included; attacks on the released model are done on each.
         training_bytes: What a worker holds to train a stack of models, without activations and torch itself.
         protocol: What the digest is of.
     """
@@ -129,6 +130,19 @@ class Plan:
     watching_seconds: float = 0.0
     training_bytes: int = 0
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    trainings: int = 1
+
+    @property
+    def replicated(self) -> tuple[PlannedAttack, ...]:
+        """The attacks that are done on every training."""
+        rows = (row for row in self.attacks if row.runs and not row.what_if and not row.control)
+        return tuple(row for row in rows if row.view in RELEASED) if self.trainings > 1 else ()
+
+    @property
+    def further_seconds(self) -> float:
+        """Estimate of all trainings but the first, attacked."""
+        each = self.training_seconds + sum(row.seconds or 0.0 for row in self.replicated)
+        return (self.trainings - 1) * each
 
     @property
     def played(self) -> tuple[Scenario, ...]:
@@ -139,7 +153,7 @@ class Plan:
     def seconds(self) -> float:
         """Estimate of the whole run on one worker."""
         attacks = sum(planned.seconds or 0.0 for planned in self.attacks)
-        attacks += self.watching_seconds + sum(audit.seconds for audit in self.audits)
+        attacks += self.further_seconds + self.watching_seconds + sum(audit.seconds for audit in self.audits)
         return self.training_seconds + self.reference_models * self.reference_seconds + attacks
 
     def to_json(self) -> dict[str, Any]:
@@ -151,6 +165,7 @@ class Plan:
             "training_seconds": round(self.training_seconds, 2),
             "watching_seconds": round(self.watching_seconds, 2),
             "training_bytes": self.training_bytes,
+            "trainings": self.trainings,
             "reference_models": self.reference_models,
             "reference_seconds": round(self.reference_seconds, 2),
             "withheld": {
@@ -207,6 +222,7 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
         variants=variants,
         audits=plan_audits(settings, target),
         training_bytes=model_bytes(target.model.shape, models=min(STACK, BLOCK * settings.federation.clients)),
+        trainings=settings.trainings,
         watching_seconds=watched * speed.watching_seconds(settings.federation, shape=target.model.shape),
     )
 
@@ -296,6 +312,8 @@ class _Planner:
             reasons = [f"reads {seen}; scenario '{scenario}' shows neither"]
         if reasons:
             return [PlannedAttack(scenario, name, None, OutcomeStatus.NOT_APPLICABLE, tuple(reasons))]
+        if why := self._beyond(attack.cost(shape), shape):
+            return [PlannedAttack(scenario, name, None, OutcomeStatus.NOT_RUN, (why,), control=adversary.control)]
         states = tuple(ModelState) if view in _UPDATES else (ModelState.TRAINED,)
         return [self._row(scenario, attack, state, view, control=adversary.control) for state in states]
 
@@ -317,6 +335,16 @@ class _Planner:
             seconds=seconds,
             cheap=view in TRAININGS or max(cost.gradient_evaluations, cost.queries) <= CHEAP,
             control=control,
+        )
+
+    def _beyond(self, cost: Cost, shape: TargetShape) -> str:
+        """Why the attack is not begun: what it needs at least for one update exceeds the whole budget."""
+        needed = self.speed.attack_seconds(Cost(gradient_evaluations=cost.least), shape=shape) / 60
+        if needed <= self.budget.minutes:
+            return ""
+        return (
+            f"not within the budget: one update takes at least {needed:.0f} minutes here, and budget.minutes is "
+            f"{self.budget.minutes:g}; a part of the search would find nothing"
         )
 
     def _behind(self, view: str) -> TargetShape:

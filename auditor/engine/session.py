@@ -106,11 +106,22 @@ class Session:
         membership = [row for row in rows if row.references]
         units = [work.attacks[row.key] for row in membership]
         yield self._attacks("Attacks with reference models", units, _sum(r.seconds for r in membership))
+        if work.replicas:
+            yield from self._further(plan, work)
         costly = [row for row in rows if not row.cheap and not row.references]
         yield self._costly([work.attacks[row.key] for row in costly], _sum(r.seconds for r in costly))
         what_if = [row for row in plan.attacks if row.runs and row.what_if]
         units = [work.attacks[row.key] for row in what_if]
         yield self._attacks("Attacks with other settings", units, _sum(r.seconds for r in what_if))
+
+    def _further(self, plan: Plan, work: Work) -> Iterator[Stage]:
+        """Other trainings of the audited model, what they answer, and the attacks on them."""
+        each = (plan.trainings - 1) * plan.training_seconds
+        yield Stage("Further trainings", [one.train for one in work.replicas], each, lambda _: self._clock.left)
+        seen = [unit for one in work.replicas for unit in one.observations]
+        yield Stage("Answers of further trainings", seen, 0.0, lambda _: self._clock.left)
+        groups = [units for one in work.replicas for units in one.attacks.values()]
+        yield self._attacks("Attacks on further trainings", groups, plan.further_seconds - each)
 
     def _references(self, plan: Plan, work: Work) -> Stage:
         """Where they do not all fit, they may use half of what is left; the other half is for the other attacks."""
