@@ -158,3 +158,23 @@ def test_memory_grows_with_the_model_and_is_said() -> None:
     size = digits_target().model.shape.parameters
     assert made.training_bytes >= 6 * 4 * size * 8
     assert any(line.startswith("Memory: training holds about ") for line in _totals(made))
+
+
+def test_an_attack_that_cannot_finish_its_least_work_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = registry.available()["inversion/labels"]
+    assert entry.attack is not None
+
+    class Long(entry.attack):  # type: ignore[name-defined, misc]
+        def cost(self, shape: Any) -> planning.Cost:
+            return planning.Cost(gradient_evaluations=1_000_000, least=100_000)
+
+    monkeypatch.setattr(
+        planning,
+        "available",
+        lambda: {**registry.available(), "inversion/labels": AttackEntry("inversion/labels", Long)},
+    )
+    found = row(planned(budget={"minutes": 1}), "inversion/labels")
+    assert found.status == "not_run"
+    assert found.reasons[0].startswith("not within the budget: one update takes at least ")
+    assert "budget.minutes is 1;" in found.reasons[0]
+    assert row(planned(budget={"minutes": 1_000}), "inversion/labels").runs

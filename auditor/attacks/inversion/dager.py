@@ -20,11 +20,13 @@ from auditor.attacks.inversion.span import (
 )
 from auditor.core.errors import AttackDoesNotApply, AttackFailed
 from auditor.core.grants import Grant
-from auditor.core.shape import Modality, TargetShape
+from auditor.core.shape import Modality, TargetShape, Task
 from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
 
 _CHUNK = 4096
+_FIXED, _TOKENS = 16, 400
+"""What it takes, in gradients: a fixed part, and one for so many tokens of the vocabulary, each tried everywhere."""
 
 
 class Dager:
@@ -62,7 +64,8 @@ class Dager:
         return []
 
     def cost(self, shape: TargetShape) -> Cost:
-        return Cost(gradient_evaluations=64)
+        vocabulary = shape.classes if shape.task is Task.LANGUAGE_MODEL else 0
+        return Cost(gradient_evaluations=_FIXED + vocabulary // _TOKENS)
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> Reconstruction:
         """Sequences that the gradients do not rule out, the closest first; at most as many as records.

@@ -14,7 +14,7 @@ from auditor.attacks.inversion.evidence import Update, as_update
 from auditor.attacks.inversion.label_counts import recover_counts
 from auditor.attacks.inversion.replay import Replay
 from auditor.attacks.inversion.soft_tokens import embedding_path, soft_model
-from auditor.attacks.inversion.token_moves import Moves, improved
+from auditor.attacks.inversion.token_moves import Moves, improved, most_moves
 from auditor.attacks.inversion.token_set import likely_tokens
 from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
@@ -22,6 +22,9 @@ from auditor.core.shape import Modality, TargetShape, Task
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
+
+_SOFT = 5
+"""A step on distributions over tokens, in gradients of a batch of tokens: the second derivative, and dense tables."""
 
 _EXACT = 1e-6
 """Matching distance that rounding alone explains; nothing is left to search then."""
@@ -56,7 +59,7 @@ class TextMatching:
         tasks=frozenset({Task.LANGUAGE_MODEL, Task.CLASSIFICATION}),
         traits={"embedding": "the model embeds no tokens"},
     )
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (ClientUpdate, Aggregate)
     attack_class: ClassVar[str] = "reconstruction"
 
@@ -92,9 +95,10 @@ class TextMatching:
 
     def cost(self, shape: TargetShape) -> Cost:
         tokens = shape.records_per_update * (shape.input_shape[0] if shape.input_shape else 1)
-        moves = self.params.sweeps * tokens * (tokens + tokens // 2)
-        each = 3 * self.params.iterations + moves
-        return Cost(gradient_evaluations=self.params.restarts * each * max(1, shape.local_steps))
+        sweep = most_moves(tokens) if self.params.sweeps else 0
+        descent, steps = _SOFT * self.params.iterations, max(1, shape.local_steps)
+        each = descent + self.params.sweeps * sweep
+        return Cost(gradient_evaluations=self.params.restarts * each * steps, least=(descent + sweep) * steps)
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> Reconstruction:
         """As many texts as stand behind ``seen``: those of the start that fits best.

@@ -10,6 +10,9 @@ from torch import Tensor
 from auditor.attacks.base import RunContext
 
 _MOST_REPLACEMENTS = 64
+_MOST_SWAPS = 1024
+"""Swaps of a round at most: all of 45 tokens, some of more, drawn anew in each round."""
+
 _CHUNK = 16
 
 
@@ -43,9 +46,9 @@ def improved(tokens: Tensor, moves: Moves) -> tuple[Tensor, float]:
         moves: What may be tried.
     """
     best, distance = tokens, float(moves.distances(tokens[None])[0])
-    for _ in range(moves.sweeps):
+    for sweep in range(moves.sweeps):
         before = distance
-        for batch in _batches(best.numel(), moves.allowed):
+        for batch in _batches(best.numel(), moves.allowed, moves.context.generator().manual_seed(sweep)):
             if distance <= moves.enough or moves.context.out_of_time:
                 return best, distance
             tried = torch.stack([_moved(best, move) for move in batch])
@@ -58,9 +61,18 @@ def improved(tokens: Tensor, moves: Moves) -> tuple[Tensor, float]:
     return best, distance
 
 
-def _batches(size: int, allowed: Tensor) -> Iterator[list[tuple[int, int, int]]]:
+def most_moves(size: int) -> int:
+    """How many moves one round tries at most, where no token beyond those of the texts comes into question."""
+    replacements = size * (size + 1) if size < _MOST_REPLACEMENTS else 0
+    return min(_MOST_SWAPS, size * (size - 1) // 2) + replacements
+
+
+def _batches(size: int, allowed: Tensor, generator: torch.Generator) -> Iterator[list[tuple[int, int, int]]]:
     """Moves ``(place, other place or -1, token)``; the replacements of one place together."""
-    swaps = iter([(i, j, 0) for i, j in itertools.combinations(range(size), 2)])
+    pairs = list(itertools.combinations(range(size), 2))
+    if len(pairs) > _MOST_SWAPS:
+        pairs = [pairs[k] for k in torch.randperm(len(pairs), generator=generator)[:_MOST_SWAPS].tolist()]
+    swaps = iter([(i, j, 0) for i, j in pairs])
     while batch := list(itertools.islice(swaps, _CHUNK)):
         yield batch
     if len(allowed) <= _MOST_REPLACEMENTS:
