@@ -79,7 +79,9 @@ def read_yaml(path: Path) -> Tree:
 
 def _text(path: Path) -> str:
     if path.is_dir():
-        raise AuditorError(f"{path} is a folder, not a settings file.", remedy=f"Name the file: {path / 'audit.yaml'}.")
+        inside = path / "audit.yaml"
+        remedy = f"Name the file: {inside}." if inside.is_file() else "Name the settings file, e.g. audit.yaml."
+        raise AuditorError(f"{path} is a folder, not a settings file.", remedy=remedy)
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

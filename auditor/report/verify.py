@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from auditor import __version__
 from auditor.accounting.report import accounting_report
 from auditor.config.settings import AuditSettings
 from auditor.controls.status import mapped
@@ -19,7 +20,7 @@ from auditor.core.results import Results
 from auditor.policy.judge import judged
 from auditor.policy.protocol import changed_since_plan
 from auditor.policy.re_audit import is_compared, with_comparison
-from auditor.report.check import Check
+from auditor.report.check import Check, differences
 from auditor.report.fields import with_fields
 from auditor.report.html import page
 from auditor.report.leakcheck import STREAM, unpacked
@@ -83,8 +84,19 @@ def _derived_again(evidence: Evidence) -> Check:
         made = mapped(with_comparison(made, evidence.before), packs, today=today)
     again = made.to_json()
     now = results.to_json()
-    found = (difference for name in DERIVED for difference in differences(now[name], again[name], name))
-    return Check(name, tuple(islice(found, SHOWN)))
+    found = (difference for key in DERIVED for difference in differences(now[key], again[key], key))
+    differs = tuple(islice(found, SHOWN))
+    return Check(name, (*differs, *_other_version(results)) if differs else ())
+
+
+def _other_version(results: Results) -> tuple[str, ...]:
+    """Another version may judge or word the same measurements otherwise; only the one that wrote them can tell."""
+    if results.run.tool_version == __version__:
+        return ()
+    return (
+        f"made by auditor {results.run.tool_version}, and this is {__version__}: verify with that version to tell an "
+        "alteration from a change of the tool",
+    )
 
 
 def _as_planned(path: Path, results: Results) -> Check:
@@ -97,26 +109,6 @@ def _as_planned(path: Path, results: Results) -> Check:
         return Check(name, differs=tuple(changed_since_plan(planned, results)))
     except (ValueError, AttributeError, TypeError) as error:
         return Check(name, differs=(f"plan.json cannot be read: {error}",))
-
-
-def differences(left: Any, right: Any, path: str) -> Iterator[str]:
-    """Where two JSON values differ, with both values."""
-    match left, right:
-        case dict(), dict():
-            for key in sorted(left.keys() | right.keys()):
-                yield from differences(left.get(key), right.get(key), f"{path}.{key}")
-        case list(), list():
-            if len(left) != len(right):
-                yield f"{path}: {len(left)} entries, {len(right)} expected"
-            for index, (one, other) in enumerate(zip(left, right, strict=False)):
-                yield from differences(one, other, f"{path}[{index}]")
-        case _ if left != right:
-            yield f"{path}: {_short(left)}, {_short(right)} expected"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 90 else text[:89] + "…"
 
 
 def _accounted_again(results: Results) -> Check:

@@ -232,7 +232,7 @@ def test_a_change_that_comes_with_a_signature_is_named(plain: Path, keys: dict[s
     from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
 
     from auditor.report.fields import repeatable_writer
-    from auditor.report.signatures import _changes
+    from auditor.report.pdf_signatures import changes_beside
 
     at = datetime.datetime.now(datetime.UTC)
     once = sign_pdf((plain / "release" / "report.pdf").read_bytes(), ASSESSOR, keys["assessor"], at=at)
@@ -246,7 +246,7 @@ def test_a_change_that_comes_with_a_signature_is_named(plain: Path, keys: dict[s
     )
     reader = PdfFileReader(out)
     signed = {signature.signed_revision for signature in reader.embedded_signatures}
-    assert any("/Rotate" in text for text in _changes(reader, signed))
+    assert any("/Rotate" in text for text in changes_beside(reader, signed))
 
 
 def test_an_altered_statement_is_named(run: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from auditor.report.check import differences
 from auditor.report.render import EXPORTS, render
-from auditor.report.verify import differences, verify
+from auditor.report.verify import verify
 from tests.report.example_results import EXAMPLES
 
 DERIVED = "findings, risks and control statuses follow from the measurements"
@@ -62,6 +63,16 @@ def test_a_changed_finding_is_named(run_dir: Path) -> None:
     rewrite(run_dir, change)
     lines = found(run_dir)[DERIVED]
     assert any("status" in line and "exceeds" in line for line in lines)
+
+
+def test_another_version_of_the_tool_is_said_beside_a_difference(run_dir: Path) -> None:
+    path = run_dir / "results.json"
+    now = json.loads(path.read_text())["run"]["tool_version"]
+    text = path.read_text().replace(f'"tool_version": "{now}"', '"tool_version": "0.0.1"')
+    path.write_text(text.replace(f"Tool version {now}", "Tool version 0.0.1"))
+    assert DERIVED not in found(run_dir), "another version alone is no difference"
+    rewrite(run_dir, lambda value: value["findings"][0].update(sentence="another"))
+    assert found(run_dir)[DERIVED][-1].startswith("made by auditor 0.0.1")
 
 
 def test_a_changed_control_status_is_named(run_dir: Path) -> None:
