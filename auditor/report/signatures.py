@@ -12,7 +12,8 @@ from auditor.report.fields import ROLES
 from auditor.report.keys import require_pyhanko
 from auditor.report.load import Evidence
 from auditor.report.pdf_signatures import pdf_checks
-from auditor.report.signing import MARK, signed_files
+from auditor.report.pdf_signing import MARK
+from auditor.report.signing import signed_files
 from auditor.report.signoff import SCHEMA, subjects
 from auditor.report.verdicts import Verdict, context, note_of, quiet, usage, verdict_of
 

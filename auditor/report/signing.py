@@ -6,8 +6,6 @@ states what is signed, ``release/signoff.<role>.p7s`` is the detached CMS signat
 """
 
 import hashlib
-import io
-import textwrap
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,19 +14,14 @@ from typing import Any
 
 from auditor.core.canonical import canonical_json
 from auditor.core.errors import AuditorError
-from auditor.report.fields import field_name, repeatable_writer, with_fields
+from auditor.report.fields import field_name, with_fields
 from auditor.report.keys import Key, require_pyhanko, stamping
 from auditor.report.leakcheck import read_fingerprints, refuse_leaks
 from auditor.report.load import load_evidence
-from auditor.report.signoff import SignOff, require_sensible, said, statement
+from auditor.report.pdf_signing import AGAIN, MARK, is_filled, sign_pdf
+from auditor.report.signoff import SignOff, require_sensible, statement
 from auditor.report.strings import strings
-from auditor.resources import folder
 from auditor.store.atomic import write_atomic
-
-MARK = b"/ByteRange"
-TEXT_SIZE = 8
-WIDEST = 62
-"""Characters of that size that fit beside each other in a field."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +72,10 @@ def require_ready(run_dir: Path, signoff: SignOff, *, pdf: bool = True, detached
     require_sensible(signoff)
     release = run_dir / "release"
     if detached and (release / f"signoff.{signoff.role}.p7s").exists():
-        raise AuditorError(f"signoff.{signoff.role}.p7s is there already.", remedy=_AGAIN)
-    if pdf and _is_filled(_read(release / "report.pdf"), field_name(signoff.role)):
+        raise AuditorError(f"signoff.{signoff.role}.p7s is there already.", remedy=AGAIN)
+    if pdf and is_filled(_read(release / "report.pdf"), field_name(signoff.role)):
         raise AuditorError(
-            f"release/report.pdf was not signed: the field {field_name(signoff.role)} is filled already.", remedy=_AGAIN
+            f"release/report.pdf was not signed: the field {field_name(signoff.role)} is filled already.", remedy=AGAIN
         )
 
 
@@ -121,15 +114,6 @@ def sign_run(
     return [SignedFile(release / name, _covers(name, data, value)) for name, data in files.items()]
 
 
-def _is_filled(pdf: bytes, field: str) -> bool:
-    from pyhanko.pdf_utils.reader import PdfFileReader
-
-    return MARK in pdf and any(s.field_name == field for s in PdfFileReader(io.BytesIO(pdf)).embedded_signatures)
-
-
-_AGAIN = "Each role signs once; begin anew with: auditor report RUN_DIR --discard-signatures."
-
-
 def _covers(name: str, data: bytes, value: dict[str, Any]) -> str:
     if name == "report.pdf":
         return f"the whole report.pdf before and with this signature, SHA-256 {hashlib.sha256(data).hexdigest()}"
@@ -157,70 +141,6 @@ def prepare(run_dir: Path) -> Path:
     path = run_dir / "release" / "report.pdf"
     write_atomic(path, with_fields(_read(path), strings()))
     return path
-
-
-def sign_pdf(pdf: bytes, signoff: SignOff, key: Key, *, at: datetime, timestamper: Any = None) -> bytes:
-    """The PDF with one more revision that fills the field of the role.
-
-    Raises:
-        AuditorError: where the field is filled already.
-    """
-    from pyhanko.sign.fields import SigSeedSubFilter
-    from pyhanko.sign.general import SigningError
-    from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
-
-    words = strings()
-    writer = repeatable_writer(with_fields(pdf, words))
-    meta = PdfSignatureMetadata(
-        field_name=field_name(signoff.role),
-        md_algorithm="sha256",
-        name=signoff.person,
-        reason=said(signoff, words),
-        subfilter=SigSeedSubFilter.PADES,
-    )
-    signer = PdfSigner(meta, key.signer, stamp_style=_style(), timestamper=timestamper)
-    out = io.BytesIO()
-    try:
-        with stamping(timestamper):
-            signer.sign_pdf(
-                writer, output=out, existing_fields_only=True, appearance_text_params={"text": _shown(signoff, at)}
-            )
-    except SigningError as error:
-        raise AuditorError(f"release/report.pdf was not signed: {error}", remedy=_AGAIN) from None
-    return out.getvalue()
-
-
-def _shown(signoff: SignOff, at: datetime) -> str:
-    """The visible lines; what does not fit the field is in the signature's reason and in the statement."""
-    words = strings()
-    when = f"{at:%Y-%m-%d %H:%M} UTC"
-    decision = words.plain(f"signing.short.{signoff.decision}") if signoff.decision else ""
-    lines = [
-        f"{signoff.person}, {words.plain(f'signoff.roles.{signoff.role}')}",
-        f"{when}, {decision}" if decision else when,
-        *textwrap.wrap(
-            f"“{signoff.remark.strip()}”" if signoff.remark.strip() else "", WIDEST, max_lines=3, placeholder=" …"
-        ),
-    ]
-    return "\n".join(line if len(line) <= WIDEST else line[: WIDEST - 1] + "…" for line in lines)
-
-
-def _style() -> Any:
-    """Plain text in the report's own font, embedded."""
-    from pyhanko.pdf_utils import layout
-    from pyhanko.pdf_utils.font.opentype import GlyphAccumulatorFactory
-    from pyhanko.pdf_utils.text import TextBoxStyle
-    from pyhanko.stamp import TextStampStyle
-
-    file = folder("templates/report/fonts") / "SourceSans3-Regular.ttf"
-    font = GlyphAccumulatorFactory(str(file), font_size=TEXT_SIZE, create_objstream_if_needed=False)
-    placed = layout.SimpleBoxLayoutRule(
-        x_align=layout.AxisAlignment.ALIGN_MIN,
-        y_align=layout.AxisAlignment.ALIGN_MID,
-        inner_content_scaling=layout.InnerScaling.SHRINK_TO_FIT,
-    )
-    box = TextBoxStyle(font=font, font_size=TEXT_SIZE, border_width=0)
-    return TextStampStyle(stamp_text="%(text)s", border_width=0, text_box_style=box, inner_content_layout=placed)
 
 
 def _cms(data: bytes, key: Key, timestamper: Any) -> bytes:

@@ -26,9 +26,9 @@ from auditor.report.html import page
 from auditor.report.leakcheck import STREAM, unpacked
 from auditor.report.load import Evidence, load_evidence
 from auditor.report.pdf import write_pdf
+from auditor.report.pdf_signing import MARK
 from auditor.report.render import EXPORTS
 from auditor.report.signatures import signature_checks
-from auditor.report.signing import MARK
 from auditor.report.strings import strings
 
 DERIVED = ("findings", "claims", "coverage", "risks", "controls", "catalogues")

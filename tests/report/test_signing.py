@@ -22,9 +22,10 @@ from typer.testing import CliRunner
 from auditor.cli.main import app
 from auditor.core.errors import AuditorError
 from auditor.report.keys import Key, time_stamper
+from auditor.report.pdf_signing import sign_pdf
 from auditor.report.render import render
 from auditor.report.signatures import load_trusted
-from auditor.report.signing import prepare, sign_pdf, sign_run, signed_files
+from auditor.report.signing import prepare, sign_run, signed_files
 from auditor.report.signoff import Decision, SignOff
 from auditor.report.verify import verify
 from tests.report.example_results import EXAMPLES
