@@ -142,3 +142,13 @@ def _scientific(value: float, rounding: Rounding) -> str:
     lead = _exact(value).scaleb(-power).quantize(Decimal("0.1"), rounding=str(rounding))
     text = f"{lead:f}".rstrip("0").rstrip(".").replace("-", "−")
     return f"{text}{NARROW}×{NARROW}10{str(power).translate(_SUPERSCRIPT)}"
+
+
+def letters(index: int) -> str:
+    """A, B … Z, AA, AB …"""
+    text = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        text = chr(ord("A") + rest) + text
+    return text

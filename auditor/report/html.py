@@ -122,7 +122,7 @@ def _environment(language: str) -> Environment:
         word=words.word,
         mark=_marker(words),
         svg=_svg,
-        letters=drawings.letters,
+        letters=formatting.letters,
         **_helpers(words),
     )
     return environment
