@@ -17,6 +17,7 @@ def limits_of(document: AuditDocument, target: Target, plan: Plan, outcomes: Seq
         *_simulated(document, target),
         *_untested(outcomes),
         *_left_out(plan),
+        *_not_followed(target, plan),
         *_sample(target),
         *_trainings(target, plan),
     )
@@ -58,6 +59,20 @@ def _left_out(plan: Plan) -> list[str]:
     if not left:
         return []
     return [f"Installed attacks that no chosen scenario includes were not planned: {', '.join(left)}."]
+
+
+def _not_followed(target: Target, plan: Plan) -> list[str]:
+    """Attacks that read all local steps as one gradient; following them costs time and memory with their number."""
+    taken = target.model.shape.local_steps
+    running = {row.attack for row in plan.attacks if row.runs and not row.control and not row.what_if}
+    limits = {name: getattr(plan.parameters.get(name), "unrolled_steps", None) for name in sorted(running)}
+    names = [name for name, limit in limits.items() if limit is not None and taken > 1 and taken > limit]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)} read the {taken} local steps of a client as one gradient and did not follow them step by "
+        f"step; parameters.{names[0]}.unrolled_steps asks for more than {limits[names[0]]}."
+    ]
 
 
 def _trainings(target: Target, plan: Plan) -> list[str]:

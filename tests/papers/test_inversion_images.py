@@ -196,3 +196,14 @@ def test_pure_noise_is_no_reconstruction(photos: str) -> None:
     noise = {name: torch.randn(value.shape, generator=generator) for name, value in update.update.items()}
     quality = float(matched(matching(replace(update, update=noise), iterations=200).inputs, records.inputs)[0])
     assert quality < 14
+
+
+def test_a_batch_of_eight_in_single_precision(cifar: Records) -> None:
+    """The acceptance list asks for an honest refusal where single precision spoils the split; it does not."""
+    model = cases.shared_model(cases.mlp(3072, 512, 64, classes=10), input_shape=(3, 32, 32))
+    records = cifar[:8]
+    found = Spear(Spear.Params()).run(cases.gradient_update(model, records), cases.known(model), SEED)
+    error = torch.cdist(records.inputs.flatten(1), found.inputs.flatten(1)).min(1).values.square() / 3072
+    quality = -10 * (error * 0.06).clamp_min(1e-40).log10()
+    print(f"SPEAR B=8 float32: {quality.numpy().round(0)} dB; {found.notes[0]}")
+    assert float(quality.min()) >= 80

@@ -153,3 +153,31 @@ def test_batches_beyond_reach_are_said_not_to_be_tried() -> None:
     assert attack.unmet(IMAGES.shape) == []
     (reason,) = attack.unmet(IMAGES.shape.model_copy(update={"records_per_update": 9}))
     assert "at most 8 records" in reason
+
+
+class Attending(nn.Module):
+    """Short series through ``nn.MultiheadAttention``, whose fused kernels have no second derivative on a CPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(3, 16)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.head = nn.Linear(16 * 6, 4)
+
+    def forward(self, series: torch.Tensor) -> torch.Tensor:
+        inner = self.inner(series)
+        mixed, _ = self.attention(inner, inner, inner, need_weights=False)
+        return self.head((inner + mixed).flatten(1))
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_model_with_attention_is_matched(batched: bool) -> None:
+    model = cases.shared_model(Attending, input_shape=(6, 3), classes=4, modality=Modality.TIMESERIES)
+    generator = torch.Generator().manual_seed(3)
+    records = Records(torch.randn(1, 6, 3, generator=generator), torch.tensor([2]))
+    attack = GradientMatching(GradientMatching.Params(iterations=150, total_variation=(0.0, 0.001)))
+    context = RunContext(seed=2, batched=batched)
+    found = attack.run(cases.gradient_update(model, records), cases.known(model), context)
+    assert found.objective is not None
+    assert found.objective < 0.01
+    assert float((found.inputs - records.inputs).square().mean()) < 0.1
