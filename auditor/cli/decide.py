@@ -11,8 +11,9 @@ def decide(
     run_dir: Path = typer.Argument(..., metavar="RUN_DIR", help="The folder of a finished run."),
 ) -> None:
     """Print every open decision about a run in words, as a file to fill in: findings to accept, risks to override."""
+    from auditor.policy.decision_form import template
     from auditor.policy.decisions import decide as applied
-    from auditor.policy.decisions import read_decisions, template
+    from auditor.policy.decisions import read_decisions
     from auditor.report.load import parse_results, results_of
 
     results = parse_results(results_of(finished(run_dir)), str(run_dir))

@@ -18,7 +18,7 @@ from auditor.core.measurement import OutcomeStatus
 from auditor.core.privacy import Agreement
 from auditor.core.words import entries, entry_of, plain
 from auditor.policy.bands import Band
-from auditor.policy.risk import UNFIT, UNRULED, UNSETTLED, UNTESTED
+from auditor.policy.risk_reasons import UNFIT, UNRULED, UNSETTLED, UNTESTED
 from auditor.resources import folder
 from tests.cli.conftest import Run, refused
 

@@ -8,7 +8,8 @@ from auditor.cli.run import FailOn, exit_code
 from auditor.core.errors import AuditorError, SettingsError
 from auditor.core.findings import Threshold
 from auditor.policy.compare import compare
-from auditor.policy.decisions import FILE, decide, load_decisions, read_decisions, template
+from auditor.policy.decision_form import template
+from auditor.policy.decisions import FILE, decide, load_decisions, read_decisions
 from auditor.policy.judge import judged
 from auditor.policy.re_audit import is_compared, with_comparison
 from tests.results_builder import SHA, inversion, measurement, outcome, recovered, released, results

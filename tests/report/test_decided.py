@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from auditor.cli.main import app
 from auditor.controls.status import mapped
 from auditor.core.errors import AuditorError
-from auditor.policy.decisions import FILE, template
+from auditor.policy.decision_form import template
+from auditor.policy.decisions import FILE
 from auditor.policy.re_audit import with_comparison
 from auditor.report.html import page
 from auditor.report.load import AGAINST, load_evidence
