@@ -58,6 +58,30 @@ def test_figures_of_the_research_table() -> None:
     assert reconstruction(profile, 0.01) == pytest.approx(0.067, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("sigma", "steps", "blind", "bound"),
+    [(0.5, 1, 0.1, 0.7638), (1, 1, 0.1, 0.3891), (2, 1, 0.1, 0.2172), (4, 1, 0.1, 0.1511), (2, 10, 0.1, 0.6178),
+     (1, 1, 0.01, 0.0924)],
+)  # fmt: skip
+def test_reconstruction_bounds_of_full_batches(sigma: float, steps: int, blind: float, bound: float) -> None:
+    """The closed form of Kaissis et al., 2023, arXiv:2307.03928, to four digits."""
+    assert reconstruction(GaussianProfile(steps**0.5 / sigma), blind) == pytest.approx(bound, abs=6e-5)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "blind", "bound", "error"),
+    [((1.0, 0.1, 1), 0.1, 0.12891, 1e-5), ((0.5, 0.01, 1), 0.01, 0.01362, 1e-5), ((0.6, 0.01, 100), 0.1, 0.184, 4e-3),
+     ((1.0, 0.01, 1000), 0.1, 0.197, 4e-3), ((1.0, 0.1, 100), 0.1, 0.469, 4e-3), ((1.0, 0.01, 1000), 0.01, 0.029, 4e-3)],
+)  # fmt: skip
+def test_reconstruction_bounds_of_sampled_batches(
+    parameters: tuple[float, float, int], blind: float, bound: float, error: float
+) -> None:
+    """One step by integration; many by Monte Carlo, with twice its standard error of 0.002 allowed."""
+    profile = loss_profile(poisson_spec(parameters, delta=1e-5))
+    assert profile is not None
+    assert reconstruction(profile, blind) == pytest.approx(bound, abs=error)
+
+
 def test_curve_is_concave_above_the_diagonal_and_fast() -> None:
     profile = loss_profile(poisson_spec((1.12, 0.0042666667, 14063), delta=1e-5))
     assert profile is not None

@@ -38,8 +38,11 @@ from auditor.observations.returned import AttackOutput, Reconstruction, Recovere
 from tests.attacks.inversion import cases
 
 UPDATES, SIZE, ROUNDS = 5, 2, 12
-SMALL = {"iterations": 10, "restarts": 1, "sweeps": 1, "bins": 64, "total_variation": (0.01,)}
-"""Only how long an attack tries; a control has nothing to find in any budget."""
+SMALL = {
+    "iterations": 10, "restarts": 1, "sweeps": 1, "bins": 64, "total_variation": (0.01,),
+    "steps": 300, "updates": 400, "hidden": 128, "training_steps": 500, "features": 1024,
+}  # fmt: skip
+"""Only how long an attack tries, and the size of networks it trains; a control has nothing to find in any budget."""
 
 NAMES = sorted(
     name
