@@ -71,7 +71,8 @@ def test_reconstruction_bounds_of_full_batches(sigma: float, steps: int, blind: 
 @pytest.mark.parametrize(
     ("parameters", "blind", "bound", "error"),
     [((1.0, 0.1, 1), 0.1, 0.12891, 1e-5), ((0.5, 0.01, 1), 0.01, 0.01362, 1e-5), ((0.6, 0.01, 100), 0.1, 0.184, 4e-3),
-     ((1.0, 0.01, 1000), 0.1, 0.197, 4e-3), ((1.0, 0.1, 100), 0.1, 0.469, 4e-3), ((1.0, 0.01, 1000), 0.01, 0.029, 4e-3)],
+     ((1.0, 0.01, 1000), 0.1, 0.197, 4e-3), ((1.0, 0.1, 100), 0.1, 0.469, 4e-3),
+     ((1.0, 0.01, 1000), 0.01, 0.029, 4e-3)],
 )  # fmt: skip
 def test_reconstruction_bounds_of_sampled_batches(
     parameters: tuple[float, float, int], blind: float, bound: float, error: float
