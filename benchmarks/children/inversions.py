@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auditor.attacks.base import RunContext
-from auditor.attacks.inversion.gradient_matching import GradientMatching
+from auditor.attacks.inversion.gradient_matching import GradientMatching, choose
 from auditor.attacks.inversion.search import Search
 from auditor.attacks.inversion.tableak import TabLeak, aligned_to, pooled
 from auditor.attacks.inversion.unknowns import Unknowns
@@ -67,7 +67,8 @@ def by_serial_restarts(task: dict[str, Any]) -> dict[str, Any]:
     """What published code does: one restart after the other, each with Adam on autograd's double backward.
 
     TabLeak's loop (Vero et al., 2023) with softmax over categories, and the pooling of its restarts; written for this
-    comparison. Pictures get signed steps and total variation instead.
+    comparison. Pictures get signed steps and total variation instead. Starts and the choice among the ends are those
+    of this tool, so that only the way of computing differs.
     """
     model, truth = problem(task)
     update = cases.gradient_update(model, truth)
@@ -85,7 +86,7 @@ def by_serial_restarts(task: dict[str, Any]) -> dict[str, Any]:
         )
         for weight in weights
     ]
-    best = int(torch.tensor([end.distance for end in ends]).argmin())
+    best = choose(torch.tensor([end.distance for end in ends]), torch.tensor(weights), attainable=0.0)
     inputs = ends[best].inputs
     if task["kind"] == "adult":
         order = sorted(range(len(ends)), key=lambda i: ends[i].distance)[: max(2, (len(ends) + 1) // 2)]
