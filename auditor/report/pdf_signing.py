@@ -14,7 +14,7 @@ from auditor.resources import folder
 
 MARK = b"/ByteRange"
 TEXT_SIZE = 8
-WIDEST = 62
+WIDEST = 74
 """Characters of that size that fit beside each other in a field."""
 AGAIN = "Each role signs once; begin anew with: auditor report RUN_DIR --discard-signatures."
 
@@ -66,7 +66,10 @@ def _shown(signoff: SignOff, at: datetime) -> str:
         f"{signoff.person}, {words.plain(f'signoff.roles.{signoff.role}')}",
         f"{when}, {decision}" if decision else when,
         *textwrap.wrap(
-            f"“{signoff.remark.strip()}”" if signoff.remark.strip() else "", WIDEST, max_lines=3, placeholder=" …"
+            f"“{signoff.remark.strip()}”" if signoff.remark.strip() else "",
+            WIDEST,
+            max_lines=3,
+            placeholder=f" … ({words.plain('signing.in_full', role=signoff.role)})",
         ),
     ]
     return "\n".join(line if len(line) <= WIDEST else line[: WIDEST - 1] + "…" for line in lines)
