@@ -12,12 +12,12 @@ def explain(
     words: list[str] = typer.Argument(
         ...,
         metavar="WORD...",
-        help="A word of the tool or of its report, an attack, scenario, provision, lint or exit code.",
+        help="A word of the tool or its report, an attack, scenario, provision, lint, setting or exit code.",
     ),
 ) -> None:
     """Explain one name or word that the tool prints, e.g. `auditor explain clipping norm`."""
     code = " ".join(words)
-    for source in (_attack, _scenario, _control, _lint, _word):
+    for source in (_attack, _scenario, _control, _lint, _word, _setting):
         text = source(code)
         if text:
             typer.echo(text)
@@ -93,6 +93,12 @@ def _lint(code: str) -> str:
         if rule.id.casefold() == code.casefold():
             return f"{rule.title} ({code}, severity {rule.severity})\n\n{rule.remedy}\n\nSource: {rule.source}"
     return ""
+
+
+def _setting(code: str) -> str:
+    from auditor.cli.explained_setting import explained_setting
+
+    return explained_setting(code)
 
 
 def _nearest(code: str) -> str:

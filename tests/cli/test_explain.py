@@ -124,3 +124,27 @@ def test_an_unknown_word_is_met_with_the_nearest(word: str, nearest: str, audito
 
 def test_a_word_like_no_other(auditor: Run) -> None:
     refused(auditor("explain", "xyzzy12345"), "See auditor list attacks")
+
+
+def test_settings_are_explained_with_what_they_take(auditor: Run) -> None:
+    delta = auditor("explain", "privacy.delta").out
+    assert "Takes: a number above 0 and below 1." in delta
+    assert "well below one over the number of protected units" in delta
+    assert "poisson, shuffled, fixed_size, full" in auditor("explain", "privacy.sampling").out
+    assert "Holds: " in auditor("explain", "federation.local").out
+    assert "batch_size" in auditor("explain", "federation.local").out
+
+
+def test_every_setting_of_the_schema_can_be_explained(auditor: Run) -> None:
+    from auditor.cli.explained_setting import explained_setting
+    from auditor.config.schema import audit_schema
+
+    schema = audit_schema()
+    paths = [
+        f"{block}.{name}"
+        for block, node in schema["properties"].items()
+        for name in schema["$defs"].get(node.get("$ref", "").rpartition("/")[2], {}).get("properties", {})
+    ]
+    assert len(paths) > 40
+    assert [path for path in paths if not explained_setting(path)] == []
+    refused(auditor("explain", "privacy.detla"), "is not a word that the tool explains")
