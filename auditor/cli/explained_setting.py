@@ -19,10 +19,10 @@ def explained_setting(path: str) -> str:
         node = found
     parts = _options(node, schema)
     says = [text for option in (node, *parts) if (text := option.get("description"))]
-    word = entry_of(path.rpartition(".")[2])
-    says += [word.says] if word else []
     takes = " or ".join(dict.fromkeys(filter(None, map(_taken, parts))))
     holds = [name for option in parts for name in option.get("properties", {})]
+    word = None if holds else entry_of(path.rpartition(".")[2])
+    says += [word.says] if word else []
     said = [*dict.fromkeys(" ".join(text.split()) for text in says)]
     lines = [f"{path}: a setting of audit.yaml", "", *said, *([""] if said else [])]
     lines += [f"Takes: {takes}."] if takes else []
