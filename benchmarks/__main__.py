@@ -16,6 +16,7 @@ _NAMES = {
     "shadows": "training of reference models against one after the other and against two processes",
     "membership": "the membership battery with 64 reference models against a serial loop of their trainings",
     "leakage": "what an update gives away by training, batch, noise, quantisation and pruning",
+    "acceptance": "the acceptance rows of membership attacks and audits of epsilon",
     "growth": "how cost grows with targets, batch, parameters, references and clients",
     "engine": "what the engine itself costs",
     "accounting": "error, bracket and time of accounting",

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from auditor.auditing.game import COINS, LEVEL, EpsilonBound, Floats, correctness
+from auditor.auditing.weighted import price
 
 WALKS = 2000
 STEP = 0.02
@@ -24,8 +25,8 @@ def walk_bound(
     Under epsilon-DP the guesses, revealed surest first, are right no more often than independent coins of
     ``e^eps / (1 + e^eps)``, jointly (proof in docs/proofs/epsilon-audits.md, after Steinke et al., 2023,
     arXiv:2305.08846, proposition 5.1). So the largest binomial evidence along the walk is compared with that of
-    simulated walks: one test for all numbers of guesses. For delta > 0 the level also pays ``2 * canaries * delta``;
-    that step is not proven, and the result is then labelled heuristic.
+    simulated walks: one test for all numbers of guesses. For delta > 0 the level also pays ``canaries * delta /
+    (1 + e^eps)`` (section 3 of the proofs).
 
     Args:
         scores: Of the canaries; higher means more likely in.
@@ -36,22 +37,21 @@ def walk_bound(
     """
     right = correctness(scores, included, seed=seed)
     m = len(right)
-    error = 1 - level - 2 * m * delta
     checks = checkpoints(m)
     counts = np.cumsum(right, dtype=np.int64)[checks - 1]
-    epsilon = _largest_refuted(counts, m, error)
-    best = _largest_refuted(checks, m, error)
+    epsilon = _largest_refuted(counts, m, 1 - level, delta)
+    best = _largest_refuted(checks, m, 1 - level, delta)
     return EpsilonBound(
         epsilon=epsilon,
         delta=delta,
         level=level,
         method="one run, all numbers of guesses at once by a simulated walk",
-        proven=delta == 0,
+        proven=True,
         canaries=m,
         guesses=m,
         correct=int(right.sum()),
         ceiling=best,
-        assumptions=(COINS,) if delta == 0 else (COINS, "the price 2 m delta is a conjecture"),
+        assumptions=(COINS,),
     )
 
 
@@ -61,14 +61,13 @@ def checkpoints(canaries: int) -> NDArray[np.int64]:
     return np.unique(np.round(spread).astype(np.int64))
 
 
-def _largest_refuted(counts: NDArray[np.int64], canaries: int, error: float) -> float:
+def _largest_refuted(counts: NDArray[np.int64], canaries: int, error: float, delta: float) -> float:
     """The last epsilon of an increasing grid up to which all are refuted: one test at the true one decides."""
-    if error <= 0:
-        return 0.0
     refuted = 0.0
     for index in range(round(LARGEST / STEP) + 1):
+        left = error - price(canaries, delta, index * STEP)
         table = _tables(canaries, index)
-        if _evidence(counts[None, :], table)[0] <= _critical(canaries, index, error):
+        if left <= 0 or _evidence(counts[None, :], table)[0] <= _critical(canaries, index, left):
             break
         refuted = index * STEP
     return refuted

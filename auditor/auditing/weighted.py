@@ -1,4 +1,4 @@
-"""Epsilon from one training run where sure guesses count double: sharper than a plain count, for pure epsilon."""
+"""Epsilon from one training run where sure guesses count more: sharper than a plain count, without any assumption."""
 
 import math
 
@@ -9,58 +9,125 @@ from scipy import optimize, stats
 from auditor.auditing.game import COINS, LEVEL, PRESET, EpsilonBound, Floats, correctness
 from auditor.auditing.one_run import LARGEST
 
-SURE, LESS_SURE = 0.55, 0.1
-"""Shares of canaries whose guesses count double and once; fixed before any score is seen."""
+Levels = tuple[tuple[int, float], ...]
+"""Weight of a right guess, and the share of canaries that has it; the surest first. Fixed before any score is seen."""
+
+SATURATED: Levels = ((2, 0.55), (1, 0.10))
+"""For mechanisms whose every guess is about equally sure, such as Laplace noise."""
+
+_FROM, _TO, _LEVELS = 1.1, 3.29, 20
+"""Standard normal scores between which weights rise evenly; below the first a guess says too little to count."""
 
 
-def weighted_bound(scores: Floats, included: NDArray[np.bool_], *, level: float = LEVEL, seed: int = 0) -> EpsilonBound:
-    """Lower bound on epsilon at delta 0 from a weighted count of right guesses.
+def _normal() -> Levels:
+    ends = [_FROM + i * (_TO - _FROM) / _LEVELS for i in range(_LEVELS)]
+    above = [2 * float(stats.norm.sf(end)) for end in ends] + [0.0]
+    return tuple((i + 1, above[i] - above[i + 1]) for i in range(_LEVELS - 1, -1, -1))
+
+
+NORMAL: Levels = _normal()
+"""For Gaussian noise: what a guess says grows with its score, so its weight does."""
+
+
+_GRID = tuple(0.25 * i for i in range(49))
+
+
+def weighted_bound(
+    scores: Floats,
+    included: NDArray[np.bool_],
+    *,
+    delta: float = 0.0,
+    levels: Levels | None = None,
+    level: float = LEVEL,
+    seed: int = 0,
+    centred: bool = False,
+) -> EpsilonBound:
+    """Lower bound on epsilon from a weighted count of right guesses.
 
     Under epsilon-DP the indicators of right guesses, surest first, are dominated by independent Bernoulli draws of
-    ``e^eps / (1 + e^eps)`` (docs/proofs/epsilon-audits.md, section 1, after Steinke et al., 2023, arXiv:2305.08846), so
-    any count that does not decrease in them is. Its law under the worst case is a convolution of two binomials.
+    ``e^eps / (1 + e^eps)``; under (epsilon, delta)-DP so they are but for an event of chance ``canaries * delta /
+    (1 + e^eps)`` (docs/proofs/epsilon-audits.md, sections 1 and 3, after Steinke et al., 2023, arXiv:2305.08846). So a
+    count that does not decrease in them has its law under the worst case: a convolution of binomials.
 
     Args:
         scores: Of the canaries; higher means more likely in.
         included: The coins.
+        delta: Of the statement.
+        levels: Weights and shares; default: :data:`SATURATED` for delta 0, else :data:`NORMAL`.
         level: Confidence.
         seed: For ties.
+        centred: Scores are log-odds; see :func:`correctness`.
+
+    Raises:
+        ValueError: where there are too few canaries for the shares.
     """
     m = len(scores)
-    double, single = round(SURE * m), round(LESS_SURE * m)
-    if not double or not single:
-        raise ValueError(f"{m} canaries are too few")
-    right = correctness(scores, included, seed=seed)
-    count = 2 * int(right[:double].sum()) + int(right[double : double + single].sum())
+    counts = sizes(m, levels or (NORMAL if delta else SATURATED))
+    right = correctness(scores, included, seed=seed, centred=centred)
+    guesses = sum(size for _, size in counts)
+    weights = np.repeat([weight for weight, _ in counts], [size for _, size in counts])
+    count, most = int(weights[right[:guesses]].sum()), int(weights.sum())
     return EpsilonBound(
-        epsilon=_smallest(count, double, single, 1 - level),
-        delta=0.0,
+        epsilon=_smallest(count, counts, m, delta, 1 - level),
+        delta=delta,
         level=level,
-        method="one run, sure guesses counted double (after Steinke et al., 2023, arXiv:2305.08846)",
+        method="one run, sure guesses count more (after Steinke et al., 2023, arXiv:2305.08846)",
         proven=True,
         canaries=m,
-        guesses=double + single,
-        correct=int(right[: double + single].sum()),
-        ceiling=_smallest(2 * double + single, double, single, 1 - level),
+        guesses=guesses,
+        correct=int(right[:guesses].sum()),
+        ceiling=_smallest(most, counts, m, delta, 1 - level),
         assumptions=(COINS, PRESET),
     )
 
 
-def tail(count: int, double: int, single: int, *, epsilon: float) -> float:
-    """Largest chance of so large a weighted count under any epsilon-DP training."""
+def sizes(canaries: int, levels: Levels) -> tuple[tuple[int, int], ...]:
+    """Weight and number of guesses of each level, levels without a guess left out.
+
+    Raises:
+        ValueError: where fewer than two guesses are left.
+    """
+    ends = np.round(np.cumsum([share for _, share in levels]) * canaries).astype(int)
+    starts = np.concatenate(([0], ends[:-1]))
+    found = tuple((w, int(b - a)) for (w, _), a, b in zip(levels, starts, ends, strict=True) if b > a)
+    if sum(size for _, size in found) < 2:
+        raise ValueError(f"{canaries} canaries are too few")
+    return found
+
+
+def tail(count: int, counts: tuple[tuple[int, int], ...], *, epsilon: float) -> float:
+    """Largest chance of so large a weighted count under any epsilon-DP training.
+
+    Args:
+        count: Weighted count of right guesses.
+        counts: As from :func:`sizes`.
+        epsilon: Of the hypothesis.
+    """
     q = 1 / (1 + math.exp(-epsilon))
-    twice = np.zeros(2 * double + 1)
-    twice[::2] = stats.binom.pmf(np.arange(double + 1), double, q)
-    law = np.convolve(twice, stats.binom.pmf(np.arange(single + 1), single, q))
+    law = np.ones(1)
+    for weight, size in counts:
+        spread = np.zeros(weight * size + 1)
+        spread[::weight] = stats.binom.pmf(np.arange(size + 1), size, q)
+        law = np.convolve(law, spread)
     return float(law[count:].sum())
 
 
-def _smallest(count: int, double: int, single: int, error: float) -> float:
-    def excess(epsilon: float) -> float:
-        return tail(count, double, single, epsilon=epsilon) - error
+def price(canaries: int, delta: float, epsilon: float) -> float:
+    """Chance that (epsilon, delta)-DP lets any canary be guessed better than epsilon-DP would, at most."""
+    return canaries * delta / (1 + math.exp(min(epsilon, 700.0)))
 
-    if excess(0.0) >= 0:
-        return 0.0
+
+def _smallest(count: int, counts: tuple[tuple[int, int], ...], canaries: int, delta: float, error: float) -> float:
+    def excess(epsilon: float) -> float:
+        return tail(count, counts, epsilon=epsilon) + price(canaries, delta, epsilon) - error
+
     if excess(LARGEST) <= 0:
         return LARGEST
-    return float(optimize.brentq(excess, 0.0, LARGEST, xtol=1e-6)) - 1e-6
+    # What is (epsilon, delta)-DP is so at every larger epsilon, so the last one that is refuted counts. The price falls
+    # with epsilon: the first ones may stand where a later one does not.
+    above = LARGEST
+    for below in _GRID[::-1] if delta else (0.0,):
+        if excess(below) < 0:
+            return max(0.0, float(optimize.brentq(excess, below, above, xtol=1e-6)) - 1e-6)
+        above = below
+    return 0.0

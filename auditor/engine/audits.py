@@ -19,6 +19,7 @@ from auditor.auditing.mechanism import Played, Setup, play, play_code, setup_of
 from auditor.auditing.one_shot import play_clients
 from auditor.auditing.relabelled import play_labels
 from auditor.auditing.trade_off import approximate_bound, gaussian_bound
+from auditor.auditing.weighted import NORMAL, price, weighted_bound
 from auditor.config.settings import AuditSettings, FederationSettings, ParticipationSettings, PrivacySettings
 from auditor.core.errors import AuditorError
 from auditor.core.measurement import OutcomeStatus
@@ -405,7 +406,7 @@ def _judged(one: Games, settings: AuditSettings, *, epsilon: EpsilonEstimate | N
     share = _share(accounted, _SHARES) if planned.setup else _RELABELLED
     guesses = max(1, round(len(one.scores) * share))
     seed = derive_seed(settings.audit.seed, "epsilon audit", "ties")
-    bounds = _bounds(one, delta=delta, guesses=guesses, seed=seed)
+    bounds = _bounds(one, delta=delta, accounted=accounted, guesses=guesses, seed=seed)
     curve = _on_curve(one, accounted=accounted, seed=seed)
     if curve is not None and curve.gaussian:
         bounds = [_gaussian(one, delta=delta, guesses=guesses, seed=seed), *bounds]
@@ -413,7 +414,7 @@ def _judged(one: Games, settings: AuditSettings, *, epsilon: EpsilonEstimate | N
         update={
             "status": OutcomeStatus.MEASURED,
             "canaries": len(one.scores),
-            "guesses": guesses,
+            "guesses": bounds[0].guesses,
             "correct": bounds[0].correct,
             "bounds": tuple(map(_lower_bound, bounds)),
             "estimate": gaussian_fit(one.scores, one.included, delta=delta).epsilon,
@@ -448,8 +449,22 @@ _EACH = 1 - (1 - LEVEL) / STATEMENTS
 """The error of a run is shared by its proven statements."""
 
 
-def _bounds(one: Games, *, delta: float, guesses: int, seed: int) -> list[EpsilonBound]:
-    centred = one.planned.setup is not None and one.planned.setup.calibrated
+_CHEAP, _SHOWN = 0.25, 1 / 3
+"""Of the error, and of the accounted epsilon: where delta costs at most so much at an epsilon that an audit of this
+size usually shows, weighted guesses are the sharper bound."""
+
+
+def _bounds(one: Games, *, delta: float, accounted: float | None, guesses: int, seed: int) -> list[EpsilonBound]:
+    """One bound without an assumption on the curve; which one follows from the account and the number of canaries.
+
+    Weighted guesses pay for delta at once, which costs little for few canaries or a large epsilon; weights fit scores
+    that are nearly normal, so neither sampled units nor labels.
+    """
+    setup = one.planned.setup
+    centred = setup is not None and setup.calibrated
+    cheap = accounted is not None and price(len(one.scores), delta, _SHOWN * accounted) <= _CHEAP * (1 - _EACH)
+    if setup is not None and not centred and cheap:
+        return [weighted_bound(one.scores, one.included, delta=delta, levels=NORMAL, level=_EACH, seed=seed)]
     bound = approximate_bound(
         one.scores, one.included, delta=delta, guesses=guesses, level=_EACH, seed=seed, centred=centred
     )

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from auditor.auditing.estimates import gaussian_interval
 from auditor.auditing.game import Floats, correctness
 from auditor.auditing.one_run import one_run_bound, p_value, smallest_epsilon
 from auditor.auditing.trade_off import (
@@ -150,7 +151,8 @@ def test_a_perfect_attack_meets_its_ceiling() -> None:
 
 def test_only_proven_bounds_contradict_the_accountant() -> None:
     coins = np.random.default_rng(0).random(1000) < 0.5
-    proven, heuristic = walk_bound(coins * 1.0, coins, delta=0.0), walk_bound(coins * 1.0, coins, delta=DELTA)
+    scores = coins + np.random.default_rng(1).normal(scale=0.1, size=1000)
+    proven, heuristic = walk_bound(scores, coins, delta=DELTA), gaussian_interval(scores, coins, delta=DELTA)
     assert proven.contradicts(1.0)
     assert heuristic.epsilon > 1.0
     assert not heuristic.contradicts(1.0)
