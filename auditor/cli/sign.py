@@ -53,7 +53,7 @@ def sign(
     passphrase_file: Path | None = typer.Option(
         None, "--passphrase-file", help=f"Holds the passphrase; else ${PASSPHRASE}, else you are asked."
     ),
-    timestamp: str = typer.Option("", "--timestamp", help="URL of a time-stamp service; it is sent a hash."),
+    timestamp: str = typer.Option("", "--timestamp", help="URL of a time-stamp service (RFC 3161); it is sent a hash."),
     only: Only | None = typer.Option(None, "--only", help="pdf or results; both by default."),
     prepare: bool = typer.Option(False, "--prepare", help="Only add empty fields, to sign with another program."),
 ) -> None:
