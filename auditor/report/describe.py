@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from auditor.core.findings import Finding, FindingStatus
-from auditor.core.measurement import Measurement, Outcome
+from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.core.results import Results
 from auditor.report.formatting import interval_ends, measured, percent, quantity
 from auditor.report.strings import Strings
@@ -71,8 +71,12 @@ def attack_title(outcome: Outcome) -> str:
 def told_apart(results: Results, outcome: Outcome) -> str:
     """The attack, with the name of its adversary where another one carries out the same attack."""
     title = attack_title(outcome)
-    scenarios = {o.scenario for o in results.outcomes if attack_title(o) == title and not o.control}
+    scenarios = {o.scenario for o in results.outcomes if attack_title(o) == title and _counts(o)}
     return f"{title} ({outcome.scenario})" if len(scenarios) > 1 else title
+
+
+def _counts(outcome: Outcome) -> bool:
+    return outcome.status == OutcomeStatus.MEASURED and not outcome.control
 
 
 def findings_of(results: Results, outcome: Outcome) -> dict[str, Finding]:

@@ -9,8 +9,8 @@ from auditor.report.figures import canvas
 from auditor.report.formatting import percent
 
 LINE_MM = 3.6
-BAR_MM = 3.3
-FRAME_MM = 11.0
+BAR_MM = 3.8
+FRAME_MM = 12.5
 WIDE_CHARS, NARROW_CHARS = 105, 56
 
 
@@ -44,7 +44,7 @@ def draw_shares(name: str, rows: Sequence[ShareRow], x_axis: str) -> tuple[str, 
         top = 0.0
         for row, label in zip(rows, labels, strict=True):
             text_mm = LINE_MM * len(label)
-            axes.text(0, top + 1, "\n".join(label), va="top", fontsize=8, bbox=_PLATE).set_in_layout(False)
+            axes.text(0, top + 0.6, "\n".join(label), va="top", fontsize=8, bbox=_PLATE, zorder=1).set_in_layout(False)
             _bar(axes, top + text_mm + BAR_MM / 2, row)
             top += text_mm + BAR_MM
 
@@ -52,7 +52,7 @@ def draw_shares(name: str, rows: Sequence[ShareRow], x_axis: str) -> tuple[str, 
     return canvas.draw(name, draw_on, heights_mm=(heights[0], heights[1]))
 
 
-_PLATE = {"facecolor": canvas.PAPER, "edgecolor": "none", "pad": 0.6}
+_PLATE = {"facecolor": canvas.PAPER, "edgecolor": "none", "pad": 0.3}
 
 
 def _labels(rows: Sequence[ShareRow], width_mm: float) -> list[list[str]]:
