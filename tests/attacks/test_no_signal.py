@@ -53,7 +53,9 @@ NAMES = sorted(
 SLOW = {"inversion/deep-leakage", "inversion/generative-prior", "inversion/learned-inversion"}
 """L-BFGS and the training of networks take minutes, so these controls run with the figures of papers."""
 
-MARKED = [pytest.param(name, marks=pytest.mark.papers) if name in SLOW else name for name in NAMES]
+_LONG = (pytest.mark.papers, pytest.mark.timeout(1800))
+
+MARKED = [pytest.param(name, marks=_LONG) if name in SLOW else name for name in NAMES]
 
 
 @dataclass(frozen=True)
