@@ -79,7 +79,7 @@ def by_serial_restarts(task: dict[str, Any]) -> dict[str, Any]:
     wall, cpu = time.perf_counter(), time.process_time()
     grid = (0.0,) if task["kind"] == "adult" else tuple(task["grid"])
     weights = [weight for weight in grid for _ in range(task["restarts"])]
-    generator = torch.Generator().manual_seed(task["seed"])
+    generator = RunContext(seed=task["seed"]).generator()
     ends = [
         _restart(
             module, dict(update.update), unknowns, truth, weight, generator=generator, iterations=task["iterations"]
