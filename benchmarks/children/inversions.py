@@ -10,12 +10,13 @@ from torch.nn import functional as F
 
 from auditor.attacks.base import RunContext
 from auditor.attacks.inversion.gradient_matching import GradientMatching, choose
-from auditor.attacks.inversion.search import Search
+from auditor.attacks.inversion.search import Found, Search
 from auditor.attacks.inversion.tableak import TabLeak, aligned_to, pooled
 from auditor.attacks.inversion.unknowns import Unknowns
 from auditor.core.shape import Modality
 from auditor.observations.model import Preprocessing, SharedModel
 from auditor.observations.records import Records
+from auditor.observations.returned import Reconstruction
 from tests.attacks.inversion import cases
 
 
@@ -52,7 +53,7 @@ def by_auditor(task: dict[str, Any]) -> dict[str, Any]:
     """The attack as a run starts it; loading is not counted."""
     model, truth = problem(task)
     update = cases.gradient_update(model, truth)
-    kind = TabLeak if task["kind"] == "adult" else GradientMatching
+    kind = TabLeak if task["kind"] == "adult" else _Remembering
     grid = {} if task["kind"] == "adult" else {"total_variation": tuple(task["grid"])}
     attack = kind(kind.Params(iterations=task["iterations"], restarts=task["restarts"], record_gradients=None, **grid))
     once = kind(attack.params.model_copy(update={"iterations": 1}))
@@ -60,7 +61,23 @@ def by_auditor(task: dict[str, Any]) -> dict[str, Any]:
     wall, cpu = time.perf_counter(), time.process_time()
     found = attack.run(update, cases.known(model), RunContext(seed=task["seed"], batched=True))
     spent = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-    return {**spent, "quality": quality(model, truth, found.inputs), "distance": found.objective}
+    ends = getattr(attack, "ends", found.inputs[None])
+    return {**spent, "quality": quality(model, truth, found.inputs), "all": _mean_of(model, truth, ends)}
+
+
+class _Remembering(GradientMatching):
+    """Keeps every candidate's end, which an attack itself does not return."""
+
+    ends: Tensor
+
+    def _returned(self, found: Found, chosen: int, search: Search, rule: str) -> Reconstruction:
+        self.ends = found.inputs
+        return super()._returned(found, chosen, search, rule)
+
+
+def _mean_of(model: SharedModel, truth: Records, ends: Tensor) -> float:
+    """Mean quality of all candidates, without a choice among them."""
+    return sum(quality(model, truth, end) for end in ends) / len(ends)
 
 
 def by_serial_restarts(task: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +109,8 @@ def by_serial_restarts(task: dict[str, Any]) -> dict[str, Any]:
         order = sorted(range(len(ends)), key=lambda i: ends[i].distance)[: max(2, (len(ends) + 1) // 2)]
         inputs = pooled(aligned_to(torch.stack([ends[i].inputs for i in order]), inputs), unknowns)[0]
     spent = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-    return {**spent, "quality": quality(model, truth, inputs), "distance": ends[best].distance}
+    every = torch.stack([end.inputs for end in ends])
+    return {**spent, "quality": quality(model, truth, inputs), "all": _mean_of(model, truth, every)}
 
 
 def cases_module(model: SharedModel, state: dict[str, Tensor]) -> nn.Module:
