@@ -1,7 +1,7 @@
 """Recorded runs of the samples, and the structure of their reports.
 
-``recorded/<sample>.json.gz`` holds what one run of the sample measured; verdicts are derived anew on every test, so that
-the outline follows the code. ``<sample>.outline.txt`` pins headings, column heads, figure titles and the words of
+``recorded/<sample>.json.gz`` holds what one run of the sample measured; verdicts are derived anew on every test, so
+that the outline follows the code. ``<sample>.outline.txt`` pins headings, column heads, figure titles and the words of
 statuses.
 
 ``python -m tests.report.golden`` writes the outlines anew; ``python -m tests.report.golden digits RUN`` first records
