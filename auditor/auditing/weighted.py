@@ -1,6 +1,7 @@
 """Epsilon from one training run where sure guesses count more: sharper than a plain count, without any assumption."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +118,7 @@ def price(canaries: int, delta: float, epsilon: float) -> float:
     return canaries * delta / (1 + math.exp(min(epsilon, 700.0)))
 
 
+@lru_cache(maxsize=4096)
 def _smallest(count: int, counts: tuple[tuple[int, int], ...], canaries: int, delta: float, error: float) -> float:
     def excess(epsilon: float) -> float:
         return tail(count, counts, epsilon=epsilon) + price(canaries, delta, epsilon) - error

@@ -20,6 +20,7 @@ from auditor.core.errors import AttackFailed
 from auditor.core.shape import Task
 from auditor.learning.functional import FunctionalModel
 from auditor.metrics.membership import measure_membership
+from auditor.metrics.roc import RocSample, tpr_at_fpr
 from auditor.observations.records import Records
 from auditor.observations.released import Checkpoints, LabelOracle, Queries, Weights
 from auditor.observations.returned import MembershipScores
@@ -97,13 +98,16 @@ def test_quantile_regression_finds_nothing_on_a_null_target(noisy_pool: Pool) ->
         population_losses=losses(answers, left.labels)[0],
     )
     found = attack.run(seen, known, CONTEXT)
-    hits = 0
+    hits = rare = 0
     for truth in noisy_pool.included[:20]:
+        point = tpr_at_fpr(RocSample.of(found.scores[truth].numpy(), found.scores[~truth].numpy()), 0.01)
+        rare += point.low <= 0.01 <= point.high
         measured = {m.key: m for m in measure_membership(found, truth, fprs=(0.1,)).measurements}
         interval = measured["tpr_at_fpr[fpr=0.1]"].interval
         assert interval is not None
         hits += interval.low <= 0.1 <= interval.high
     assert hits >= 19
+    assert rare >= 19
 
 
 def test_quantile_regression_says_how_much_population_it_needs() -> None:
