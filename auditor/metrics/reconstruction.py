@@ -1,9 +1,10 @@
 """How much of the records was reconstructed, beside what a guess without any attack achieves."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from torch import Tensor
 
 from auditor.core.measurement import Measurement
 from auditor.core.seeds import derive_seed
@@ -18,6 +19,7 @@ from auditor.observations.returned import Reconstruction
 _LARGEST_POPULATION = 2000
 _DRAWS = 20
 _FALSE_ALARM = 0.01
+_ROUNDING = 1e-4
 _TAIL = 10
 """Nearest population records from which the tail is continued, at least."""
 
@@ -52,12 +54,14 @@ class _Reference:
     """Population in natural units, cut in two: one half sets thresholds, the other plays the guess without attack.
 
     What an attack's own model of the population makes up without any update does both as well, where there is one.
+    The mean record of each class is what somebody guesses who read nothing but the labels.
     """
 
     null: np.ndarray
     guesses: np.ndarray
     mean: np.ndarray
     made_up: np.ndarray | None = None
+    class_means: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     def with_made_up(self, rule: Yardstick, outputs: Sequence[Reconstruction]) -> "_Reference":
         """The same with the samples of the attack's own prior, cut in two like the population."""
@@ -84,7 +88,8 @@ def measure_reconstruction(
     """Compare reconstructions with the true records of the same updates.
 
     A record counts as recovered if the guess assigned to it is better than (1) the quality that a population record
-    exceeds with probability 1 % over all guesses of that update, and (2) a fixed least quality of the modality.
+    exceeds with probability 1 % over all guesses of that update, (2) the mean of the population's records of its
+    class, because to read a label is not to rebuild a record, and (3) a fixed least quality of the modality.
 
     Args:
         outputs: One per attacked update; any number of rows.
@@ -111,19 +116,38 @@ def _reference(rule: Yardstick, population: Records, model: SharedModel, seed: i
     order = rng.permutation(len(population))[:_LARGEST_POPULATION]
     values = rule.natural(population.inputs[order.tolist()])
     half = max(1, len(values) // 2)
-    mean = values[0] if rule.metric == "token_accuracy" else values.mean(0)
+    labels = population.labels[order.tolist()]
+    classes = np.unique(labels.cpu().numpy()) if _have_means(rule, labels) else ()
+    means = {int(k): _mean(rule, values[(labels == int(k)).cpu().numpy()]) for k in classes}
+    return _Reference(values[:half], values[half:], _mean(rule, values), class_means=means)
+
+
+def _have_means(rule: Yardstick, labels: Tensor) -> bool:
+    return rule.metric != "token_accuracy" and labels.ndim == 1 and not labels.is_floating_point()
+
+
+def _mean(rule: Yardstick, values: np.ndarray) -> np.ndarray:
+    """The mean record, with the commonest category of each column; of texts, which have none, the first."""
+    if rule.metric == "token_accuracy":
+        return np.asarray(values[0])
+    mean = values.mean(0)
     for column in rule.columns:
         if column.kind == "categorical":
             mean[column.start : column.stop] = np.eye(column.stop - column.start)[
                 mean[column.start : column.stop].argmax()
             ]
-    return _Reference(values[:half], values[half:], mean)
+    return np.asarray(mean)
 
 
 def _update(rule: Yardstick, output: Reconstruction, truth: Records, reference: _Reference) -> _Update:
     guesses, true = rule.natural(output.inputs), rule.natural(truth.inputs)
     matched = assign(rule.quality, guesses, true, fallback=reference.mean)
-    return _Update(guesses, true, matched, _threshold(rule, true, max(1, len(guesses)), reference.null))
+    threshold = _threshold(rule, true, max(1, len(guesses)), reference.null)
+    for i, label in enumerate(truth.labels.tolist() if reference.class_means else ()):
+        if label in reference.class_means:
+            guessed = rule.quality(reference.class_means[label][None], true[i : i + 1])[0, 0]
+            threshold[i] = max(threshold[i], guessed + _ROUNDING * abs(guessed))
+    return _Update(guesses, true, matched, threshold)
 
 
 def _threshold(rule: Yardstick, true: np.ndarray, guesses: int, null: np.ndarray) -> np.ndarray:
@@ -146,6 +170,7 @@ def _threshold(rule: Yardstick, true: np.ndarray, guesses: int, null: np.ndarray
 
 def _recovered(rule: Yardstick, updates: list[_Update], reference: _Reference, seed: int) -> Measurement:
     hits = [update.recovered for update in updates]
+    of_class = " and than the mean record of its class" if reference.class_means else ""
     blind = [
         np.mean(
             [np.concatenate([u.recovered for u in draw]).mean() for draw in _draws(rule, updates, reference, seed, of)]
@@ -164,7 +189,7 @@ def _recovered(rule: Yardstick, updates: list[_Update], reference: _Reference, s
         + (" or the prior's own samples" if reference.made_up is not None else "")
         + " in place of the reconstructions, under the same rule",
         method=f"recovered: {rule.words}, and closer than a population record comes by chance (1 % per update, "
-        f"{len(reference.null)} records); outputs assigned one to one (Hungarian)",
+        f"{len(reference.null)} records){of_class}; outputs assigned one to one (Hungarian)",
     )
 
 

@@ -194,3 +194,20 @@ def test_labels() -> None:
     assert found.value == pytest.approx(5 / 6)
     assert found.n == 6
     assert found.floor == pytest.approx(4 / 6)
+
+
+def test_a_guess_from_the_label_alone_is_no_recovery() -> None:
+    """Classes of pictures that differ little within: their means are nearer to a record than other records are."""
+    generator = torch.Generator().manual_seed(0)
+    centres, labels = torch.rand(10, 1, 16, 16, generator=generator) * 2 - 1, torch.arange(2004) % 10
+    values = (centres[labels] + 0.2 * torch.randn(2004, 1, 16, 16, generator=generator)).clamp(-1, 1)
+    everything = Records(values, labels)
+    truth, population = everything[:4], everything[4:]
+    means = torch.stack([population.inputs[population.labels == k].mean(0) for k in range(10)])
+    found = measured([Reconstruction(means[truth.labels])], [truth], population=population)
+    assert found["recovered_share"].value == 0
+    assert "and than the mean record of its class" in found["recovered_share"].method
+    assert measured([Reconstruction(truth.inputs)], [truth], population=population)["recovered_share"].value == 1
+    unlabelled = [Records(records.inputs, records.labels.float()) for records in (truth, population)]
+    alike = measured([Reconstruction(means[truth.labels])], unlabelled[:1], population=unlabelled[1])
+    assert alike["recovered_share"].value > 0, "the case is one that the mean of a class would pass otherwise"
