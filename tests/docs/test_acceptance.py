@@ -23,5 +23,6 @@ def test_every_row_of_the_roster_is_there() -> None:
 
 
 def test_every_row_has_as_many_cells_as_the_head() -> None:
-    lines = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    table = TABLE.read_text(encoding="utf-8").partition("## Over partition skew")[0]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in lines} == {8}

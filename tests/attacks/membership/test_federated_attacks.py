@@ -190,6 +190,26 @@ def test_residuals_are_those_of_the_gaussian_itself() -> None:
         assert found[i] == pytest.approx(float((row[i] - weights @ row[rest]) / variance.sqrt()))
 
 
+@pytest.mark.usefixtures("traced_once")
+def test_the_density_looks_past_the_mix_of_labels() -> None:
+    """Early in a training an update points where its labels do, which every record of those labels shares.
+
+    Asked about another client, or about records that nobody holds, it finds nothing.
+    """
+    early = federation(rounds=20, epochs=1, learning_rate=0.1, label_noise=0.0, seed=1)
+    density, _ = ATTACKS["update-density"]
+    assert mean_area(density, early) > mean_area(ATTACKS["fedmia-ii"][0], early) + 0.05
+    outside, wrong, null = early.owner < 0, [], []
+    for client in range(10):
+        scores = density.run(early.seen(client), KNOWN, RunContext()).scores
+        other = early.owner == (client + 1) % 10
+        wrong.append(area(scores[other | outside], other[other | outside]))
+        halves = torch.rand(int(outside.sum()), generator=torch.Generator().manual_seed(client)) < 0.5
+        null.append(area(scores[outside], halves))
+    assert sum(wrong) / 10 < 0.53
+    assert sum(null) / 10 == pytest.approx(0.5, abs=0.03)
+
+
 def test_the_density_is_that_of_principal_components() -> None:
     """The closed form reproduces the covariance that the data were drawn with."""
     generator = torch.Generator().manual_seed(0)
