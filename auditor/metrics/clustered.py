@@ -65,3 +65,8 @@ def mean_interval(values: Sequence[np.ndarray], *, lowest: float, highest: float
     return Interval(
         low=max(lowest, centre - half), high=min(highest, centre + half), level=level, method="Student's t", over=over
     )
+
+
+def records_in(updates: int) -> str:
+    """What a share is a share of, e.g. ``records in 8 updates``."""
+    return f"records in {updates} update{'s' if updates > 1 else ''}"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from auditor.core.measurement import Measurement
-from auditor.metrics.clustered import share_interval
+from auditor.metrics.clustered import records_in, share_interval
 from auditor.observations.records import Records
 from auditor.observations.returned import RecoveredLabels
 
@@ -47,7 +47,7 @@ def measure_labels(
             unit="fraction",
             interval=share_interval(hits),
             n=n,
-            n_of=f"records in {len(outputs)} updates",
+            n_of=records_in(len(outputs)),
             floor=float(max(floors)),
             floor_is="better of equal counts and counts in proportion to the labels of the population",
             method="overlap of recovered and true label counts",

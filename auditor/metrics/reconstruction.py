@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auditor.core.measurement import Measurement
 from auditor.core.seeds import derive_seed
-from auditor.metrics.clustered import mean_interval, share_interval
+from auditor.metrics.clustered import mean_interval, records_in, share_interval
 from auditor.metrics.matching import Matched, assign
 from auditor.metrics.record_quality import Yardstick, yardstick
 from auditor.metrics.similarity import ssim, ssim_window
@@ -183,7 +183,7 @@ def _recovered(rule: Yardstick, updates: list[_Update], reference: _Reference, s
         unit="fraction",
         interval=share_interval(hits),
         n=sum(map(len, hits)),
-        n_of=f"records in {len(updates)} updates",
+        n_of=records_in(len(updates)),
         floor=float(max(blind)),
         floor_is="population records"
         + (" or the prior's own samples" if reference.made_up is not None else "")
@@ -222,7 +222,7 @@ def _qualities(rule: Yardstick, updates: list[_Update], reference: _Reference, s
         return Measurement(
             metric=metric, value=float(np.concatenate(each).mean()), unit=unit,
             interval=mean_interval(each, lowest=low, highest=high), n=sum(map(len, each)),
-            n_of=f"records in {len(updates)} updates", floor=best,
+            n_of=records_in(len(updates)), floor=best,
             floor_is="best of: " + ", ".join(f"{name} {value:.3g}" for name, value in floors.items()),
             higher_is_worse=sign > 0, method=how,
         )  # fmt: skip

@@ -116,7 +116,8 @@ def _sentence(audit: EpsilonAudit) -> str:
     power = f"So many canaries could have shown at most {number(could_show(audit), towards='down')}."
     if audit.accounted is None:
         return f"{audit.title}: {size} There is no accounted epsilon to compare with. {power}"
-    accounted = f"The settings account for at most {number(audit.accounted, towards='up')}."
+    read = ", where a record is replaced by another," if audit.name == "labels" else ""
+    accounted = f"The settings account{read} for at most {number(audit.accounted, towards='up')}."
     if not audit.refuted:
         return f"{audit.title}: {size} {accounted} {power}"
     chance = "" if audit.p_value is None else _chance(audit)

@@ -8,7 +8,7 @@ from auditor.policy import keys
 from auditor.policy.advice import Adviser
 from auditor.policy.checks import control_finding
 from auditor.policy.judgement import Judgement, judge
-from auditor.policy.phrases import headline
+from auditor.policy.phrases import headline, limited
 from auditor.policy.roles import is_test
 from auditor.policy.statements import instead, measured_finding, most_prominent
 from auditor.policy.words import clauses, sentence
@@ -62,7 +62,7 @@ def unanswered(scenario: str, thresholds: Sequence[Threshold], findings: Sequenc
             status=FindingStatus.NOT_RUN,
             metric=threshold.metric,
             limit=threshold.limit,
-            sentence=f"No attack of scenario '{scenario}' gave a figure for its limit on {threshold.metric}.",
+            sentence=f"No attack of scenario '{scenario}' gave a figure for its limit on {limited(threshold.metric)}.",
             advice="Run an attack that measures it (setting attacks), or take the limit out of the scenario.",
         )
         for threshold in thresholds

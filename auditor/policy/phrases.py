@@ -1,10 +1,11 @@
 """Measurements as plain sentences, written for a data protection officer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.shape import ModelState
+from auditor.policy import keys
 from auditor.policy.words import one_in, quantity
 
 _STATES = {
@@ -34,10 +35,20 @@ def headline(outcome: Outcome) -> str:
 
 def phrase(measurement: Measurement) -> Phrase:
     """The metric in plain words; an unknown metric is called by its name."""
-    known = _PHRASES.get(measurement.metric)
+    return _said(measurement.metric, measurement.at)
+
+
+def limited(key: str) -> str:
+    """What a limit is set on, from the key of its metric, e.g. ``tpr_at_fpr[fpr=0.01]``."""
+    read = keys.parsed(key)
+    return _said(read.metric, dict(read.at)).subject
+
+
+def _said(metric: str, at: Mapping[str, float]) -> Phrase:
+    known = _PHRASES.get(metric)
     if known is not None:
-        return known(measurement)
-    words = measurement.metric.replace("_", " ")
+        return known(at)
+    words = metric.replace("_", " ")
     return Phrase(words, f"the figure '{words}' is {{figure}}")
 
 
@@ -63,8 +74,8 @@ def found(measurement: Measurement, *, limit: float | None = None) -> str:
     return f"{clause}; without the attack the figure is {quantity(measurement.floor, measurement.unit)}{how}"
 
 
-def _tpr(measurement: Measurement) -> Phrase:
-    fpr = measurement.at.get("fpr", 0.0)
+def _tpr(at: Mapping[str, float]) -> Phrase:
+    fpr = at.get("fpr", 0.0)
     condition = f"while it wrongly names {one_in(fpr)} of the other records"
     return Phrase(
         f"the share of training records that the attack recognises {condition}",
@@ -72,8 +83,8 @@ def _tpr(measurement: Measurement) -> Phrase:
     )
 
 
-def _precision(measurement: Measurement) -> Phrase:
-    prior, fpr = measurement.at.get("prior", 0.0), measurement.at.get("fpr", 0.0)
+def _precision(at: Mapping[str, float]) -> Phrase:
+    prior, fpr = at.get("prior", 0.0), at.get("fpr", 0.0)
     words = (
         f"the share of right answers among the records that the attack names, if {one_in(prior)} of those asked about "
         f"were training records and {one_in(fpr)} of the others are wrongly named,"
@@ -81,11 +92,11 @@ def _precision(measurement: Measurement) -> Phrase:
     return Phrase(words, f"{words} is {{figure}}")
 
 
-def _fixed(subject: str, does: str) -> Callable[[Measurement], Phrase]:
-    return lambda measurement: Phrase(subject, does)
+def _fixed(subject: str, does: str) -> Callable[[Mapping[str, float]], Phrase]:
+    return lambda at: Phrase(subject, does)
 
 
-_PHRASES: dict[str, Callable[[Measurement], Phrase]] = {
+_PHRASES: dict[str, Callable[[Mapping[str, float]], Phrase]] = {
     "tpr_at_fpr": _tpr,
     "precision": _precision,
     "auc": _fixed(
