@@ -88,8 +88,10 @@ def _curve(results: Results, sweep: Sweep, attack: str, state: ModelState | None
 
 
 def _threshold(sweep: Sweep, outcome: Outcome) -> Threshold | None:
-    measured = {keys.of(measurement) for measurement in outcome.measurements}
-    return next((limit for limit in sweep.thresholds if keys.parsed(limit.metric) in measured), None)
+    """The strictest limit whose figure may be stated; one that may not, where there is no other."""
+    limits = [limit for limit in sweep.thresholds if keys.parsed(limit.metric) in map(keys.of, outcome.measurements)]
+    stated = {keys.of(measurement) for measurement in outcome.measurements if measurement.value is not None}
+    return next((limit for limit in limits if keys.parsed(limit.metric) in stated), limits[0] if limits else None)
 
 
 def _point(
