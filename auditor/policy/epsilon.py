@@ -1,9 +1,11 @@
 """Findings of accounting: what was declared about differential privacy against what the settings and attacks say."""
 
 import math
+from typing import NamedTuple
 
 from auditor.core.findings import Finding, FindingStatus
 from auditor.core.privacy import AccountingReport, Agreement, EpsilonEstimate, Lint, LintSeverity
+from auditor.core.results import Results
 from auditor.policy.words import number, sentence
 
 _OUTCOME = "accounting"
@@ -14,9 +16,28 @@ _LINT_STATUS = {
 }
 
 
-def accounting_findings(accounting: AccountingReport) -> tuple[Finding, ...]:
+class Sample(NamedTuple):
+    """Records that epsilon was computed for, where people declared that more are in the real training data."""
+
+    records: int
+    people: int
+
+
+def sample_of(results: Results) -> Sample | None:
+    """The sample that stood in for the deployment; None where it is the deployment, as far as anybody said.
+
+    With the same settings, more records give a smaller epsilon, so that of a sample refutes no claim about more.
+    """
+    privacy, people = results.settings.get("privacy") or {}, results.organisation.subjects
+    if privacy.get("protects") != "record" or (privacy.get("override") or {}).get("records"):
+        return None
+    records = next((split.records for split in results.target.splits if split.name == "members"), None)
+    return Sample(records, people) if records and people and people > records else None
+
+
+def accounting_findings(accounting: AccountingReport, sample: Sample | None = None) -> tuple[Finding, ...]:
     """The claimed epsilon against the recomputed one, then one finding for each rule that fired."""
-    return (_epsilon(accounting), *(_lint(lint) for lint in accounting.lints))
+    return (_epsilon(accounting, sample), *(_lint(lint) for lint in accounting.lints))
 
 
 def bracket(epsilon: EpsilonEstimate) -> str:
@@ -27,13 +48,13 @@ def bracket(epsilon: EpsilonEstimate) -> str:
     return f"{number(epsilon.estimate)} (between {low} and {high}, at delta {epsilon.delta:g})"
 
 
-def _epsilon(accounting: AccountingReport) -> Finding:
+def _epsilon(accounting: AccountingReport, sample: Sample | None) -> Finding:
     epsilon, claimed = accounting.epsilon, accounting.claimed_epsilon
     if epsilon is None:
         return _unknown(accounting)
     if claimed is None:
         return _unclaimed(epsilon)
-    return _compared(epsilon, claimed)
+    return _compared(epsilon, claimed, sample)
 
 
 def _unknown(accounting: AccountingReport) -> Finding:
@@ -61,7 +82,7 @@ def _unclaimed(epsilon: EpsilonEstimate) -> Finding:
     return _finding("epsilon", FindingStatus.NOT_APPLICABLE, sentence(text), epsilon=epsilon)
 
 
-def _compared(epsilon: EpsilonEstimate, claimed: float) -> Finding:
+def _compared(epsilon: EpsilonEstimate, claimed: float, sample: Sample | None) -> Finding:
     said = (
         f"The documents state epsilon {number(claimed)}; recomputed from the settings it is {bracket(epsilon)}. "
         "The smaller epsilon is, the stronger the protection."
@@ -71,6 +92,13 @@ def _compared(epsilon: EpsilonEstimate, claimed: float) -> Finding:
     if epsilon.agreement == Agreement.DISPUTED:
         status, why = FindingStatus.INCONCLUSIVE, "The accountants disagree, so the claim is not judged."
         advice = "Read the accountants' answers in the report and ask for a check by hand."
+    elif claimed < epsilon.lower and sample is not None and _falls_with_records(epsilon):
+        status = FindingStatus.INCONCLUSIVE
+        why = (
+            f"That is for the {sample.records:,} records of this run. {sample.people:,} people were declared, and with "
+            "more records the same settings give a smaller epsilon, so the claim is not judged."
+        )
+        advice = "Name the records of the deployment in privacy.override.records, with the reason."
     elif claimed < epsilon.lower:
         status, why, advice = FindingStatus.EXCEEDS, "The claim promises more than these settings give.", higher
     elif claimed >= epsilon.upper:
@@ -84,6 +112,10 @@ def _compared(epsilon: EpsilonEstimate, claimed: float) -> Finding:
             higher,
         )
     return _finding(name, status, f"{said} {why}", epsilon=epsilon, limit=claimed, advice=advice)
+
+
+def _falls_with_records(epsilon: EpsilonEstimate) -> bool:
+    return math.isfinite(epsilon.upper) and epsilon.sampler != "full"
 
 
 def _lint(lint: Lint) -> Finding:

@@ -7,7 +7,7 @@ from auditor.policy.canaries import audit_findings
 from auditor.policy.claims import claims
 from auditor.policy.coverage import coverage
 from auditor.policy.disagreement import disagreements
-from auditor.policy.epsilon import accounting_findings
+from auditor.policy.epsilon import accounting_findings, sample_of
 from auditor.policy.outcomes import outcome_findings, unanswered
 from auditor.policy.risk import risks
 from auditor.policy.roles import powerless
@@ -47,7 +47,12 @@ def _findings(results: Results) -> tuple[Finding, ...]:
         found += outcome_findings(outcome, limits.get(outcome.scenario, ()), adviser, weak=outcome.attack in weak)
     for scenario, thresholds in limits.items():
         found += _unanswered(scenario, thresholds, found)
-    return (*found, *disagreements(results), *accounting_findings(results.accounting), *audit_findings(results))
+    return (
+        *found,
+        *disagreements(results),
+        *accounting_findings(results.accounting, sample_of(results)),
+        *audit_findings(results),
+    )
 
 
 def _unanswered(scenario: str, thresholds: tuple[Threshold, ...], found: list[Finding]) -> tuple[Finding, ...]:

@@ -6,7 +6,7 @@ from auditor.core.findings import FindingStatus
 from auditor.core.privacy import AccountingReport, Agreement, Lint, LintSeverity
 from auditor.core.shape import ModelState
 from auditor.policy.disagreement import disagreements, highest_fpr
-from auditor.policy.epsilon import accounting_findings
+from auditor.policy.epsilon import Sample, accounting_findings, sample_of
 from auditor.policy.judge import judged
 from tests.results_builder import DP_SETTINGS, NO_PRIVACY, caps, epsilon, measurement, outcome, released, results
 
@@ -37,6 +37,28 @@ def test_a_claim_below_the_recomputed_lower_end_exceeds():
 )
 def test_the_claim_is_held_against_the_whole_bracket(claim, status):
     assert claimed(claim).status == status
+
+
+def test_a_claim_about_more_records_is_not_refuted_by_a_sample():
+    report = AccountingReport(epsilon=epsilon(), claimed_epsilon=0.3)
+    found = accounting_findings(report, Sample(records=228, people=569))[0]
+    assert found.status == FindingStatus.INCONCLUSIVE
+    assert "228 records of this run" in found.sentence
+    assert "privacy.override.records" in found.advice
+    whole = report.model_copy(update={"epsilon": epsilon(sampler="full")})
+    assert accounting_findings(whole, Sample(records=228, people=569))[0].status == FindingStatus.EXCEEDS
+    assert accounting_findings(NO_PRIVACY.model_copy(update={"claimed_epsilon": 3.0}), Sample(1, 2))[0].status == (
+        FindingStatus.EXCEEDS
+    )
+
+
+def test_a_sample_is_one_where_more_people_were_declared():
+    run = results(settings={"privacy": {"mechanism": "dp_sgd", "protects": "record"}})
+    members = next(split.records for split in run.target.splits if split.name == "members")
+    declared = {"organisation": run.organisation.model_copy(update={"subjects": members + 1})}
+    assert sample_of(run.model_copy(update=declared)) == Sample(members, members + 1)
+    fewer = {"organisation": run.organisation.model_copy(update={"subjects": members})}
+    assert sample_of(run.model_copy(update=fewer)) is None
 
 
 def test_disputed_accountants_decide_nothing():
