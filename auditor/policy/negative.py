@@ -4,9 +4,22 @@ from auditor.core.findings import Claim, ClaimKind
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.results import Results
 from auditor.policy import rule
-from auditor.policy.roles import carried_is_clean, is_clean, is_measured, is_negative_control, is_test
-from auditor.policy.words import listed, percent
+from auditor.policy.phrases import with_interval
+from auditor.policy.roles import (
+    carried_is_clean,
+    is_measured,
+    is_negative_control,
+    is_positive_control,
+    is_test,
+    off_chance,
+)
+from auditor.policy.words import count, listed, percent
 
+_WHERE = "(non-members against other non-members, or a model that has not been trained)"
+_FAMILY = "Outside chance even by intervals widened for all of them together (Bonferroni) are {among}"
+_OWN = frozenset({"tpr_at_fpr"})
+_CARRIED = frozenset({"control_auc", "control_tpr_at_fpr"})
+_Reading = tuple[Outcome, Measurement]
 _GUESSED = {
     "reconstruction": frozenset({"recovered_share"}),
     "attribute": frozenset({"label_accuracy", "answer_accuracy"}),
@@ -19,18 +32,27 @@ def control_claims(results: Results) -> tuple[Claim, ...]:
 
 
 def faulty_control(results: Results) -> bool:
-    """Did membership seem to succeed where nothing can be found?"""
-    return not all(clean for _, clean in _answers(results))
+    """Did membership seem to succeed where nothing can be found, by more than so many controls explain?"""
+    read = _readings(results)
+    return any(off_chance(m, among=len(read)) == "above" for _, m in read)
 
 
-def _answers(results: Results) -> list[tuple[Outcome, bool]]:
-    """Outcomes of their own, and the control that an attack carries: non-members against other non-members."""
-    found: list[tuple[Outcome, bool]] = _carried(results, "membership")
-    for outcome in results.outcomes:
-        if outcome.attack_class == "membership" and is_measured(outcome) and is_negative_control(outcome):
-            read = (is_clean(m) for m in outcome.measurements)
-            found += [(outcome, clean) for clean in read if clean is not None]
-    return found
+def _readings(results: Results) -> list[tuple[Outcome, Measurement]]:
+    """Every figure of a negative control of membership.
+
+    Outcomes of their own, and what attacks carry: non-members against other non-members.
+    """
+    return [
+        (outcome, m)
+        for outcome in results.outcomes
+        if is_measured(outcome) and not is_positive_control(outcome)
+        for m in outcome.measurements
+        if m.metric in (_OWN if _is_control(outcome) else _CARRIED) and off_chance(m) is not None
+    ]
+
+
+def _is_control(outcome: Outcome) -> bool:
+    return outcome.attack_class == "membership" and is_negative_control(outcome)
 
 
 def _carried(results: Results, attack_class: str) -> list[tuple[Outcome, bool]]:
@@ -46,18 +68,47 @@ def _carried(results: Results, attack_class: str) -> list[tuple[Outcome, bool]]:
 
 
 def _membership(results: Results) -> list[Claim]:
-    answers = _answers(results)
-    if not answers:
+    """All control figures are one family: each own interval is named that misses chance, all together decide."""
+    read = _readings(results)
+    if not read:
         return []
-    clean = not faulty_control(results)
-    text = (
-        "Membership attacks find nothing where nothing can be found (non-members against other non-members, or a "
-        "model that has not been trained), as they must."
-        if clean
-        else "Membership attacks seem to succeed where nothing can be found (non-members against other non-members, or "
-        "a model that has not been trained), so their figures cannot be relied on."
+    alone = [(outcome, m) for outcome, m in read if off_chance(m)]
+    off = [(outcome, m) for outcome, m in read if off_chance(m, among=len(read))]
+    text = _text(len(read), alone, off, seem_to_succeed=faulty_control(results))
+    return [_claim("membership", text, not off, [outcome for outcome, _ in read])]
+
+
+def _text(size: int, alone: list[_Reading], off: list[_Reading], *, seem_to_succeed: bool) -> str:
+    among = f"{len(off or alone):,} of {count(size, 'control figure')}"
+    if seem_to_succeed:
+        first = f"Membership attacks seem to succeed where nothing can be found {_WHERE}, so their figures cannot be "
+        return f"{first}relied on. {_FAMILY.format(among=among)}: {_named(off)}."
+    if off:
+        return (
+            f"Where nothing can be found {_WHERE}, not all membership attacks come out at chance. "
+            f"{_FAMILY.format(among=among)}: {_named(off)}. Below chance, the two halves differ for this attack; "
+            "its own figures may be too low."
+        )
+    first = f"Membership attacks find nothing where nothing can be found {_WHERE}, as they must"
+    if not alone:
+        return f"{first}: the 95 % intervals of {count(size, 'control figure')} do not miss chance."
+    return (
+        f"{first}. {among} {'lies' if len(alone) == 1 else 'lie'} outside chance by a 95 % interval of "
+        f"{'its' if len(alone) == 1 else 'their'} own, which {size:,} such intervals explain (Bonferroni): "
+        f"{_named(alone)}."
     )
-    return [_claim("membership", text, clean, [outcome for outcome, _ in answers])]
+
+
+def _named(read: list[_Reading]) -> str:
+    """Each figure with its own interval and chance."""
+    return "; ".join(f"{outcome.title or outcome.attack} ({outcome.scenario}), {_figure(m)}" for outcome, m in read)
+
+
+def _figure(measurement: Measurement) -> str:
+    fpr = measurement.at.get("fpr")
+    if fpr is None:
+        return f"area under the curve {with_interval(measurement)} against 50 %"
+    return f"{with_interval(measurement)} recognised at {percent(fpr)} false alarms"
 
 
 def _reconstruction(results: Results) -> list[Claim]:

@@ -58,13 +58,51 @@ def carried_is_clean(measurement: Measurement, *, among: int = 1) -> bool | None
     return _widened_low(measurement, interval, among) <= chance
 
 
+def off_chance(measurement: Measurement, *, among: int = 1) -> str | None:
+    """On which side of chance the whole interval of a negative control of membership lies.
+
+    A share of recognised members is off only above: where scores tie, a threshold names fewer than it may.
+
+    Args:
+        measurement: Of a control: carried by an attack, or of an outcome that is one.
+        among: How many controls are read together; each interval is widened as Bonferroni asks.
+
+    Returns:
+        ``above``, ``below``, or nothing where the interval holds chance; None where the figure cannot say.
+    """
+    interval, chance = measurement.interval, _chance(measurement)
+    if chance is None or interval is None or why_unusable(measurement):
+        return None
+    if _widened_low(measurement, interval, among) > chance:
+        return "above"
+    both_sides = measurement.metric in {"auc", "control_auc"}
+    return "below" if both_sides and _widened_high(measurement, interval, among) < chance else ""
+
+
+def _chance(measurement: Measurement) -> float | None:
+    """What a control of membership shows where nothing can be found."""
+    if measurement.metric in {"tpr_at_fpr", "control_tpr_at_fpr"}:
+        return measurement.at.get("fpr")
+    return 0.5 if measurement.metric in {"auc", "control_auc"} else None
+
+
+def _widened_high(measurement: Measurement, interval: Interval, among: int) -> float:
+    """The upper end, widened as the lower one."""
+    if measurement.value is None or among <= 1:
+        return interval.high
+    return measurement.value + (interval.high - measurement.value) * _wider(interval, among)
+
+
+def _wider(interval: Interval, among: int) -> float:
+    tail = (1 - interval.level) / 2
+    return NormalDist().inv_cdf(1 - tail / among) / NormalDist().inv_cdf(1 - tail)
+
+
 def _widened_low(measurement: Measurement, interval: Interval, among: int) -> float:
     """The lower end at the level that all intervals together need; by the normal shape of this one."""
     if measurement.value is None or among <= 1:
         return interval.low
-    tail = (1 - interval.level) / 2
-    wider = NormalDist().inv_cdf(1 - tail / among) / NormalDist().inv_cdf(1 - tail)
-    return measurement.value - (measurement.value - interval.low) * wider
+    return measurement.value - (measurement.value - interval.low) * _wider(interval, among)
 
 
 def shows_power(measurement: Measurement) -> bool | None:

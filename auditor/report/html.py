@@ -162,6 +162,7 @@ def _helpers(words: Strings) -> dict[str, Any]:
         "together": lambda blocks: together(blocks, words),
         "risk_reasons": lambda results: drawings.risk_reasons(results, words),
         "audit_reading": sections.audit_reading,
+        "posterior_fpr": sections.posterior_fpr,
         "adversary_rows": lambda results: sections.adversary_rows(results, words),
         "shared_reasons": lambda results: sections.shared_reasons(results, words),
         "metrics_guide": lambda results: metrics_guide(results, words),

@@ -9,7 +9,7 @@ from typing import Any
 from auditor.core.findings import Claim, ControlRow, ControlStatus, CoverageRow, Finding, FindingStatus, Measure
 from auditor.core.grants import Grant
 from auditor.core.measurement import OutcomeStatus
-from auditor.core.privacy import AccountingReport, EpsilonAudit
+from auditor.core.privacy import AccountingReport, AttackCaps, CapPoint, EpsilonAudit
 from auditor.core.results import Results, ScenarioSummary
 from auditor.report.describe import by_weight, key_name, sentence_case
 from auditor.report.drawings import pack_title
@@ -371,6 +371,18 @@ def audit_reading(audit: EpsilonAudit, accounting: AccountingReport) -> str:
     if audit.accounted is None or headline is None or audit.accounted == headline.upper:
         return ""
     return next((x.adjacency for x in accounting.alternatives if x.upper == audit.accounted), "")
+
+
+def posterior_fpr(caps: AttackCaps) -> float:
+    """The false alarms at which the beliefs are capped: where the curve gives them by Bayes' rule."""
+
+    def miss(point: CapPoint) -> float:
+        return sum(
+            abs(value - float(prior) * point.tpr / (float(prior) * point.tpr + (1 - float(prior)) * point.fpr))
+            for prior, value in caps.posterior.items()
+        )
+
+    return min((point for point in caps.roc if point.fpr > 0 and point.tpr > 0), key=miss).fpr
 
 
 def finding_value(finding: Finding) -> str:

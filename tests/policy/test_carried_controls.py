@@ -35,3 +35,35 @@ def test_answers_about_records_that_nobody_holds_are_a_control(low: float, clean
     )
     (claim,) = [claim for claim in control_claims(results(found)) if claim.id.endswith("attribute")]
     assert claim.supports is clean
+
+
+def membership_claim(*outcomes):  # type: ignore[no-untyped-def]
+    (claim,) = [claim for claim in control_claims(results(*outcomes)) if claim.id.endswith("membership")]
+    return claim
+
+
+def test_a_control_below_chance_is_off_too_but_takes_no_answer_away() -> None:
+    low = outcome(measurement(), control(0.4, 0.35, 0.45))
+    claim = membership_claim(low)
+    assert claim.supports is False
+    assert "40 % (95 % interval 35 % to 45 %) against 50 %" in claim.sentence
+    assert "as they must" not in claim.sentence
+    assert not faulty_control(results(low))
+
+
+def test_what_so_many_intervals_explain_is_named_and_counted() -> None:
+    """23 % of 113 recognised at 10 % false alarms is off alone, and not among eighteen."""
+    carried = control(0.23, 0.111, 0.37, metric="control_tpr_at_fpr", at={"fpr": 0.1})
+    odd = outcome(measurement(), carried, attack="membership/odd")
+    assert membership_claim(odd).supports is False
+    plain = [outcome(measurement(), control(0.5, 0.4, 0.6), attack=f"membership/a{i}") for i in range(17)]
+    claim = membership_claim(odd, *plain)
+    assert claim.supports is True
+    assert "1 of 18 control figures lies outside chance" in claim.sentence
+    assert "11.1 % to 37 %" in claim.sentence
+
+
+def test_ties_that_name_fewer_are_no_fault() -> None:
+    """A threshold over tied scores names fewer than it may, so only more than chance is off."""
+    carried = control(0.0, 0.0, 0.04, metric="control_tpr_at_fpr", at={"fpr": 0.1})
+    assert membership_claim(outcome(measurement(), carried)).supports is True

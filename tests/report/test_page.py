@@ -105,3 +105,15 @@ def test_equal_results_give_equal_pages(evidence_of: Callable[[str], object], pa
     from auditor.report.html import page
 
     assert page(evidence_of("private"), printed=False) == page_of("private")  # type: ignore[arg-type]
+
+
+def test_a_capped_belief_names_its_false_alarms(page_of: Callable[[str], str]) -> None:
+    """Precision at one rate of false alarms bounds no attack that accuses more rarely."""
+    from auditor.core.privacy import AttackCaps, CapPoint
+    from auditor.report.sections import posterior_fpr
+
+    points = tuple(CapPoint(fpr=fpr, tpr=tpr) for fpr, tpr in ((0.001, 0.27), (0.01, 0.53), (0.1, 0.85)))
+    assert posterior_fpr(AttackCaps(roc=points, advantage=0.7, posterior={"0.5": 0.53 / 0.54})) == 0.01
+    text = " ".join("".join(read(page_of("private")).text).split())
+    assert re.search(r"named at [\d.]+ % false alarms, starting from 50 %", text)
+    assert "at fewer of them it may be higher" in text
