@@ -62,7 +62,12 @@ def by_auditor(task: dict[str, Any]) -> dict[str, Any]:
     found = attack.run(update, cases.known(model), RunContext(seed=task["seed"], batched=True))
     spent = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
     ends = getattr(attack, "ends", found.inputs[None])
-    return {**spent, "quality": quality(model, truth, found.inputs), "all": _mean_of(model, truth, ends)}
+    return {
+        **spent,
+        "quality": quality(model, truth, found.inputs),
+        "all": _mean_of(model, truth, ends),
+        "distance": found.objective,
+    }
 
 
 class _Remembering(GradientMatching):
@@ -110,7 +115,12 @@ def by_serial_restarts(task: dict[str, Any]) -> dict[str, Any]:
         inputs = pooled(aligned_to(torch.stack([ends[i].inputs for i in order]), inputs), unknowns)[0]
     spent = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
     every = torch.stack([end.inputs for end in ends])
-    return {**spent, "quality": quality(model, truth, inputs), "all": _mean_of(model, truth, every)}
+    return {
+        **spent,
+        "quality": quality(model, truth, inputs),
+        "all": _mean_of(model, truth, every),
+        "distance": ends[best].distance,
+    }
 
 
 def cases_module(model: SharedModel, state: dict[str, Tensor]) -> nn.Module:
