@@ -5,13 +5,15 @@ An effect is stated only where a sweep of the same run measured it; otherwise it
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from auditor.core.findings import FindingStatus, Measure
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.policy.judgement import records_needed
+from auditor.policy.summed import Summed, Target, effect_of_summing
 from auditor.policy.sweeps import Curve, effect
-from auditor.policy.words import quantity
+from auditor.policy.words import quantity, sentence
 
 _HOPELESS = 100
 """From so many times the sample on, more of it is no advice."""
@@ -24,12 +26,20 @@ class Adviser:
         settings: The settings as a JSON value.
         positions: Setting path to its place in the file.
         curves: What the sweeps of the run measured.
+        sums: What the run measured against sums of updates.
     """
 
-    def __init__(self, settings: Mapping[str, Any], positions: Mapping[str, str], curves: Sequence[Curve] = ()) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        positions: Mapping[str, str],
+        curves: Sequence[Curve] = (),
+        sums: Mapping[Target, Summed] = MappingProxyType({}),
+    ) -> None:
         self._settings = settings
         self._positions = positions
         self._curves = curves
+        self._sums = sums
 
     def setting(self, path: str) -> Any:
         """The value of ``a.b.c``; None where there is none."""
@@ -74,23 +84,34 @@ class Adviser:
         mine = (outcome.scenario, outcome.attack, outcome.state)
         found = [c for c in self._curves if c.sweep.setting == swept and (c.sweep.scenario, c.attack, c.state) == mine]
         value = self.setting(setting)
+        known = "; ".join(f"{_tried(curve)}{effect(curve)}" for curve in found)
+        helps = any(curve.within for curve in found) if found else None
+        summed = self._sums.get((outcome.attack, outcome.state)) if setting == _SECURE else None
+        if summed is not None and not found:
+            known, helps = effect_of_summing(summed), summed.status == FindingStatus.WITHIN
         return Measure(
             action=action,
             setting=setting,
             now="not set" if value is None else _written(value),
             place=self._positions.get(setting, ""),
-            effect="; ".join(f"{_tried(curve)}{effect(curve)}" for curve in found),
-            helps=any(curve.within for curve in found) if found else None,
+            effect=known,
+            helps=helps,
         )
 
     def _lower(self, outcome: Outcome) -> str:
         measures = self.measures(outcome, FindingStatus.EXCEEDS)
-        steps = "; ".join(f"{measure.action}: {self.named(measure.setting)}" for measure in measures)
-        known = [f"{measure.action}: {measure.effect}." for measure in measures if measure.effect]
+        offered = [measure for measure in measures if measure.helps is not False]
+        steps = "; ".join(f"{measure.action}: {self.named(measure.setting)}" for measure in offered)
+        known = [f"{sentence(f'{m.action}: {m.effect}')}" for m in offered if m.effect]
         rest = "The other effects are e" if known else "E"
         unmeasured = f"{rest}xpected, not measured: run the audit again after the change."
-        told = [*known, *([unmeasured] if len(known) < len(measures) else [])]
-        return f"Change one or more of these: {steps}. {' '.join(told)}"
+        told = [
+            *([f"Change one or more of these: {steps}."] if offered else []),
+            *known,
+            *([unmeasured] if len(known) < len(offered) else []),
+            *(f"Tried, and not shown to keep the limit: {m.action}, {m.effect}." for m in measures if m.helps is False),
+        ]
+        return " ".join(told)
 
     def _settle(self, outcome: Outcome, measurement: Measurement, limit: float) -> str:
         if measurement.floor is not None and not measurement.refused and _no_worse(limit, measurement):
@@ -119,8 +140,7 @@ class Adviser:
         return {**self._noise(), "fewer rounds": "federation.rounds"}
 
     def _for_updates(self) -> dict[str, str]:
-        secure = "federation.aggregation.secure.enabled"
-        summed = {} if self.setting(secure) else {"sum updates before the server reads them": secure}
+        summed = {} if self.setting(_SECURE) else {"sum updates before the server reads them": _SECURE}
         return {**summed, "larger batches": "federation.local.batch_size", **self._noise(), **self._swept()}
 
     def _noise(self) -> dict[str, str]:
@@ -134,6 +154,7 @@ class Adviser:
         return {words: setting for setting, words in _OTHERS.items() if setting in named}
 
 
+_SECURE = "federation.aggregation.secure.enabled"
 _SWEPT_WITH = {"privacy.mechanism": "privacy.noise_multiplier"}
 """Adding a mechanism is tried by sweeping its noise."""
 

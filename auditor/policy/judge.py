@@ -11,6 +11,7 @@ from auditor.policy.epsilon import accounting_findings, sample_of
 from auditor.policy.outcomes import outcome_findings, unanswered
 from auditor.policy.risk import risks
 from auditor.policy.roles import powerless
+from auditor.policy.summed import summed
 from auditor.policy.sweeps import curves
 
 _MANY = "Among many comparisons, a verdict that is wrong by chance becomes more likely; none was corrected for."
@@ -39,7 +40,7 @@ def _limits(results: Results, findings: tuple[Finding, ...]) -> tuple[str, ...]:
 
 
 def _findings(results: Results) -> tuple[Finding, ...]:
-    adviser = Adviser(results.settings, results.positions, curves(results))
+    adviser = Adviser(results.settings, results.positions, curves(results), summed(results))
     weak = powerless(results.outcomes)
     limits = {scenario.name: scenario.thresholds for scenario in results.scenarios if not scenario.control}
     found: list[Finding] = []

@@ -9,7 +9,7 @@ from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.core.results import Results
 from auditor.policy.bands import Band, Banded, band
 from auditor.policy.roles import is_measured, powerless
-from auditor.policy.words import count, listed
+from auditor.policy.words import count, listed, number
 
 UNTESTED = "undetermined: test before use"
 UNFIT = "undetermined: no attack here can test it, so people judge"
@@ -98,7 +98,10 @@ def open_ends(planned: Sequence[Outcome], pieces: Sequence[Piece]) -> list[str]:
 
 
 def exposed(results: Results, reached: Sequence[Piece]) -> str:
-    """The scale beside the level, never folded into it: declared people times the measured share."""
+    """The scale beside the level, never folded into it: declared people times the measured share.
+
+    The share is one of records, so it counts people only where the sample need not hold several records of each.
+    """
     people = results.organisation.subjects
     if not people:
         return ""
@@ -106,7 +109,14 @@ def exposed(results: Results, reached: Sequence[Piece]) -> str:
     measurement = next((p.measurement for p in reached if p.measurement.metric in _PER_PERSON), None)
     if measurement is None or measurement.interval is None:
         return said
+    each = results.target.shape.members / people
+    if each > 1:
+        return (
+            f"{said}; the measured rate is one of records and cannot be turned into people, as each has about "
+            f"{number(each)} of the {results.target.shape.members:,} records"
+        )
     low, high = (min(1.0, max(0.0, end)) * people for end in (measurement.interval.low, measurement.interval.high))
     return (
-        f"{said}; at the measured rate {math.floor(low):,} to {math.ceil(high):,} of them, if all are like the sample"
+        f"{said}; at the measured rate {math.floor(low):,} to {math.ceil(high):,} of them, if each has one record and "
+        "all are like the sample"
     )

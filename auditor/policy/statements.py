@@ -42,14 +42,15 @@ def _said(outcome: Outcome, measurement: Measurement, judgement: Judgement, *, l
         return text.strip()
     first = sentence(f"{headline(outcome)}: {found(measurement, limit=limit)}")
     if measurement.n > 0:
-        first = f"{first[:-1]}. Counted over {_counted(measurement)}."
+        first = f"{first[:-1]}. Counted over {counted(measurement)}."
     because = judgement.because
     if limit is not None:
         because = because.replace("the limit", f"the limit of {quantity(limit, measurement.unit)}", 1)
     return f"{first} {sentence(because)}"
 
 
-def _counted(measurement: Measurement) -> str:
+def counted(measurement: Measurement) -> str:
+    """How many trials, and of what, e.g. ``160 records in 8 updates``."""
     return f"{measurement.n:,} {measurement.n_of or 'trials'}".replace("in 1 updates", "in 1 update")
 
 

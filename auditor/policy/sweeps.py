@@ -11,7 +11,7 @@ from auditor.policy import keys
 from auditor.policy.judgement import judge
 from auditor.policy.phrases import with_interval
 from auditor.policy.roles import is_measured, powerless
-from auditor.policy.statements import most_prominent
+from auditor.policy.statements import counted, most_prominent
 from auditor.policy.words import listed, quantity
 
 
@@ -119,7 +119,10 @@ def effect(curve: Curve) -> str:
         return f"measured at {_values(figures)}, without a limit to judge by"
     within = curve.within
     if not within:
-        return f"measured at {_values(figures)}: at none of these values is the whole interval within the limit"
+        each = listed(_at(point) for point in figures)
+        return (
+            f"measured at {_values(figures)}: at none of these values is the whole interval within the limit ({each})"
+        )
     best = within[0]
     assert best.measurement is not None
     now = curve.audited.measurement if curve.audited else None
@@ -128,8 +131,23 @@ def effect(curve: Curve) -> str:
     floor = "" if guess is None else f"; a guess without the attack reaches {quantity(guess, best.measurement.unit)}"
     return (
         f"measured at {_values(figures)}: within the limit at {_values(within)} "
-        f"(at {_values([best])} {with_interval(best.measurement)}{against}{floor})"
+        f"(at {_values([best])} {with_interval(best.measurement)}, over {counted(best.measurement)}{against}{floor})"
+        f"{_otherwise(figures)}"
     )
+
+
+def _at(point: CurvePoint) -> str:
+    assert point.measurement is not None
+    assert point.measurement.value is not None
+    assert point.value is not None
+    return f"{quantity(point.measurement.value, point.measurement.unit)} at {point.value:g}"
+
+
+def _otherwise(figures: Sequence[CurvePoint]) -> str:
+    """The values that were tried and do not stay within the limit."""
+    words = {FindingStatus.INCONCLUSIVE: "inconclusive", FindingStatus.EXCEEDS: "above it"}
+    alike = {said: [p for p in figures if p.status == status] for status, said in words.items()}
+    return "".join(f"; {said} at {_values(points)}" for said, points in alike.items() if points)
 
 
 def _values(points: Sequence[CurvePoint]) -> str:

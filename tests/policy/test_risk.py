@@ -221,6 +221,13 @@ def test_the_scale_is_beside_the_level_and_not_in_it():
     assert found.likelihood == 2
 
 
+def test_a_rate_of_records_is_no_rate_of_people_who_have_many():
+    few = Organisation(data_category="ordinary", release_context="public", subjects=13)
+    found = cell(outcome(measurement(0.03, 0.02, 0.04)), organisation=few)
+    assert "cannot be turned into people" in found.reason
+    assert "of them" not in found.reason
+
+
 CAPPED = AccountingReport(epsilon=epsilon(), caps=caps((0.001, 0.0017), (0.01, 0.017)), lints_checked=("a",))
 
 

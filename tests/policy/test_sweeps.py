@@ -67,7 +67,7 @@ def test_the_whole_interval_decides(found: Measurement, status: FindingStatus, h
     others = [m for m in finding.measures if m.setting != SETTING]
     assert others
     assert all(m.effect == "" and m.helps is None for m in others)
-    assert "expected, not measured" in finding.advice
+    assert "expected, not measured" in finding.advice.lower()
 
 
 def test_without_a_sweep_nothing_is_called_measured() -> None:
@@ -80,3 +80,26 @@ def test_a_sweep_of_another_adversary_says_nothing_here() -> None:
     other = sweep(share(0.0, 0.0, 0.03)).model_copy(update={"scenario": "another"})
     finding = next(f for f in run(other).findings if f.status == FindingStatus.EXCEEDS)
     assert all(m.helps is None for m in finding.measures)
+
+
+def test_what_a_sweep_refutes_is_not_offered() -> None:
+    finding = next(f for f in run(sweep(share(1.0, 0.9, 1.0))).findings if f.status == FindingStatus.EXCEEDS)
+    offered, _, refuted = finding.advice.partition("Tried, and not shown to keep the limit")
+    assert "larger batches" not in offered
+    assert "100 % at 32" in refuted
+
+
+def test_values_that_were_tried_keep_their_status_and_their_trials() -> None:
+    (curve,) = curves(run(sweep(share(0.02, 0.0, 0.06))))
+    assert "over 64 records" in effect(curve)
+    assert "above it at 8" in effect(curve)
+
+
+def test_advice_to_sum_quotes_what_this_run_measured_of_sums() -> None:
+    sums = server(LIMIT, name="sums", grants=("aggregate_update",))
+    found = judged(results(OWN, attacked("sums", share(0.2, 0.05, 0.4)), scenarios=(server(LIMIT), sums)))
+    finding = next(f for f in found.findings if f.status == FindingStatus.EXCEEDS)
+    measure = next(m for m in finding.measures if m.setting == "federation.aggregation.secure.enabled")
+    assert measure.helps is False
+    assert "20 % (95 % interval 5 % to 40 %)" in measure.effect
+    assert "inconclusive against the limit of 10 %" in measure.effect
