@@ -29,6 +29,15 @@ class Asks(StrEnum):
     ASSESS = "assess"
     RECORD = "record"
     TRIAGE = "triage"
+    CONDUCT = "conduct"
+    CONSULT = "consult"
+
+
+class Where(StrEnum):
+    """What a provision presupposes that only people can declare."""
+
+    SPECIAL_CATEGORY = "special-category"
+    GENERAL_PURPOSE = "general-purpose"
 
 
 class Kind(StrEnum):
@@ -54,8 +63,10 @@ class Entry(_Data):
         requires: The kinds without which evidence does not support; all when None.
         outside_reach: What must stay with people.
         source_basis: How the wording was checked.
+        only_where: What must have been declared for it to apply at all.
         applies_from: Dates from which it applies, each starting with an ISO date, or ``unclear: ...``.
         as_of: The date for which the statement holds; ``checked``: when somebody last looked, where later.
+        note: What readers need beside the title; ``internal``: what the authors of the pack note for themselves.
     """
 
     id: Text
@@ -69,10 +80,12 @@ class Entry(_Data):
     outside_reach: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
     source_ref: Text
     source_basis: Text
+    only_where: Annotated[Where | None, Field(strict=False)] = None
     applies_from: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     as_of: Text
     checked: str = ""
     note: str = ""
+    internal: str = ""
 
     @property
     def last_checked(self) -> str:
@@ -124,6 +137,7 @@ class Catalogue(_Data):
             "licence_note",
             "legal_status",
             "consolidated_text",
+            "scope",
             "note",
         )
         return {"name": self.name} | {field: str(self.meta[field]) for field in fields if field in self.meta}

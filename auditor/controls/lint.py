@@ -17,6 +17,14 @@ LONGEST_PARAPHRASE = 30
 
 MAX_AGE = datetime.timedelta(days=365)
 _BASES = ("primary-copy", "secondary", "memory")
+AUTHORS_WORDS = re.compile(
+    r"\b(must not print|never (cite|prefill|inferred)|design anchor|from memory|not checked|only a proposal|hook\b"
+    r"|argues (for|against)|reason to offer|our report|secondary sources|catalogues|closest regulator"
+    r"|report each|provide empty|triage)\b",
+    re.IGNORECASE,
+)
+"""What authors of a pack write to themselves: it belongs into ``internal`` and on no page."""
+
 _DATED = frozenset({"eu_ai_act"})
 """Packs in which every entry must say from when it applies."""
 
@@ -79,6 +87,9 @@ def _entry(
         yield f"{entry.id}: source_basis {entry.source_basis!r} does not begin with one of {', '.join(_BASES)}"
     if entry.kind == Kind.DRAFT_GUIDANCE and "draft" not in _said(entry) and "consultation" not in _said(entry):
         yield f"{entry.id}: is a draft, but neither title, source nor note says so"
+    for printed in (entry.title, entry.source_ref, entry.note, *entry.outside_reach):
+        if found := AUTHORS_WORDS.search(printed):
+            yield f"{entry.id}: {found[0]!r} is a note of the authors; it belongs into 'internal'"
     yield from _dates(entry.id, entry.applies_from)
     yield from _fresh(entry.id, {"as_of": entry.as_of, "checked": entry.checked}, today=today, max_age=max_age)
 

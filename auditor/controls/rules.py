@@ -1,20 +1,32 @@
 """One rule for each thing a provision can ask: what the evidence of a run says about it.
 
 ``achieve``: a result beyond its limit contradicts, results within support. ``assess``: having measured supports,
-whatever came out, for the provision asks for the assessment. ``record``: records support. ``triage``: people decide
-whether something happened; evidence never settles it, and any exceeded limit is a matter for them.
+whatever came out, for the provision asks for the assessment. ``record``: records are material. ``triage``: people
+decide whether something happened; only success of attacks beyond a limit is a matter for them. ``conduct``: what
+people do; evidence is material and never settles it. ``consult``: whether a risk of the run is high enough to ask.
+
+Records of the tool's own and declared words alone support nothing that people must do: without a test behind it, a
+provision stays outside the reach of the audit, and the evidence is named as material.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.controls.catalogue import Asks, Entry
+from auditor.controls.catalogue import Asks, Entry, Where
 from auditor.controls.evidence import CONTROL_OF, FAMILIES, WORDS, Evidence, Family
 from auditor.core.findings import ControlStatus
 from auditor.policy.words import listed, sentence
 
-_LEAKS = frozenset(CONTROL_OF) | {"dp_config_consistency", "dp_empirical_lower_bound", "claim_vs_evidence_check"}
-"""Kinds whose evidence names what went beyond a limit."""
+_SAID = frozenset({"claim_vs_evidence_check"})
+"""Tests of words: they can refute a statement, and show nothing about what people do."""
+
+_PRESUPPOSED = {
+    Where.SPECIAL_CATEGORY: "Applies only where data of a special category are processed; declared here: {category}.",
+    Where.GENERAL_PURPOSE: (
+        "Applies only to providers of general-purpose AI models, which nobody declared here; this run was not held "
+        "against it."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -35,14 +47,27 @@ class Case:
         evidence: All evidence of the run by kind.
         dropped: Kinds that cannot apply to this target.
         until: The day until which the evidence counts, in words.
-        exceeded: A finding of the run exceeds its limit, of whatever kind.
+        category: The declared category of the data.
+        high: Feared events whose likelihood and severity are both at least 3.
     """
 
     entry: Entry
     evidence: Mapping[str, Evidence]
     dropped: frozenset[str]
     until: str
-    exceeded: bool = False
+    category: str = ""
+    high: tuple[str, ...] = ()
+
+    @property
+    def unmet(self) -> Where | None:
+        """What the entry presupposes and nobody declared."""
+        where = self.entry.only_where
+        return None if where == Where.SPECIAL_CATEGORY and self.category == "special_category" else where
+
+    @property
+    def leaks(self) -> tuple[Evidence, ...]:
+        """Attacks whose success went beyond a limit, of whatever kind."""
+        return tuple(e for e in self.evidence.values() if e.supports is False and e.kind in CONTROL_OF)
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -92,17 +117,23 @@ class Case:
 
 def decide(case: Case) -> Verdict:
     """The verdict for one entry, by what it asks."""
+    if case.unmet:
+        return _unmet(case, case.unmet)
     if not case.entry.evidence_kinds:
         return Verdict(ControlStatus.OUTSIDE_REACH, _outside(case.entry))
+    if case.entry.asks == Asks.CONSULT and case.high:
+        return _consulted(case)
     if not case.wanted:
         return _people(case)
-    if case.untested and not (case.entry.asks == Asks.TRIAGE and case.exceeded):
+    if case.untested and not (case.entry.asks == Asks.TRIAGE and case.leaks):
         return Verdict(ControlStatus.NOT_TESTED, f"Not tested in this run: {_named(case.missing or case.wanted)}.")
     match case.entry.asks:
         case Asks.TRIAGE:
             return _triage(case)
         case Asks.ASSESS | Asks.RECORD:
             return _assessed(case)
+        case Asks.CONDUCT | Asks.CONSULT:
+            return _conduct(case)
     return _achieved(case)
 
 
@@ -144,22 +175,59 @@ def _open(case: Case, weak: Sequence[str]) -> Verdict | None:
 
 
 def _triage(case: Case) -> Verdict:
-    """People find out whether something happened; an exceeded limit of any kind is a reason to ask."""
+    """People find out whether something happened; success of attacks beyond a limit is a reason to ask.
+
+    A misstated epsilon or a setting at odds with another is no breach of security of personal data (GDPR
+    Art. 4(12)), and so no reason.
+    """
     reason = "What an audit finds is not an incident by itself. "
-    if not case.exceeded:
+    if not case.leaks:
         reason += (
-            "No finding of this run exceeds a limit; that does not show that nothing happened, for an audit does not "
-            "watch the system in use."
+            "No success of attacks went beyond a limit in this run; that does not show that nothing happened, for an "
+            "audit does not watch the system in use."
         )
         return Verdict(ControlStatus.INCONCLUSIVE, reason, _ids(case.there))
-    beyond = [e for e in case.evidence.values() if e.supports is False and e.kind in _LEAKS]
-    named = f": {_named([evidence.kind for evidence in beyond])}" if beyond else ""
     reason += (
-        f"This run went beyond a limit{named}. Where the model is already in use, or trains on data of real people, "
-        "that calls for an assessment by people: did an incident occur, and must somebody be told? This run cannot say."
+        f"This run went beyond a limit: {_named([evidence.kind for evidence in case.leaks])}. Where the model is "
+        "already in use, or trains on data of real people, that calls for an assessment by people: did an incident "
+        "occur, and must somebody be told? This run cannot say."
     )
-    shown = dict.fromkeys((*_ids(case.there), *_ids(beyond)))
+    shown = dict.fromkeys((*_ids(case.there), *_ids(case.leaks)))
     return Verdict(ControlStatus.INCONCLUSIVE, reason, tuple(shown))
+
+
+def _conduct(case: Case) -> Verdict:
+    """A duty of people: what went beyond a limit is for them to weigh; anything else is material."""
+    if not case.against:
+        return _material(case)
+    beyond = _named([evidence.kind for evidence in case.against])
+    reason = f"For people to weigh, and settled by no attack: {beyond} went beyond a limit in this run."
+    return Verdict(ControlStatus.INCONCLUSIVE, reason, _ids(case.against))
+
+
+def _consulted(case: Case) -> Verdict:
+    """GDPR Art. 36(1) turns on the risk that remains after measures; this run knows the risk as audited."""
+    reason = (
+        f"In this run likelihood and severity are both at least significant: {listed(case.high)}. Whether a high risk "
+        "remains after measures, and so whether to consult, is for people to decide."
+    )
+    return Verdict(ControlStatus.INCONCLUSIVE, reason, _ids(case.there))
+
+
+def _unmet(case: Case, where: Where) -> Verdict:
+    status = ControlStatus.OUTSIDE_REACH if where == Where.GENERAL_PURPOSE else ControlStatus.NOT_TESTED
+    return Verdict(status, _PRESUPPOSED[where].format(category=case.category.replace("_", " ") or "nothing"))
+
+
+def _material(case: Case) -> Verdict:
+    """What the tool recorded, or people said, for a duty that it cannot speak to."""
+    basis = _named([evidence.kind for evidence in case.there])
+    return Verdict(ControlStatus.OUTSIDE_REACH, f"{MATERIAL}{basis}.", _ids(case.there))
+
+
+LEFT_TO_PEOPLE = "Outside the reach of this audit, left to people: "
+MATERIAL = "For people to show; material for it from this run: "
+"""How the reason of a duty of people begins to which only records speak."""
 
 
 def _people(case: Case) -> Verdict:
@@ -174,13 +242,15 @@ def _people(case: Case) -> Verdict:
 
 
 def _supports(case: Case, more: str) -> Verdict:
+    if not any(FAMILIES.get(kind) == Family.TEST and kind not in _SAID for kind in case.required):
+        return _material(case)
     basis = _named([evidence.kind for evidence in case.there])
     reason = f"Supports, for the attacks run, on this sample, until {case.until}. It rests on: {basis}. {more}".strip()
     return Verdict(ControlStatus.SUPPORTS, reason, _ids(case.there))
 
 
 def _outside(entry: Entry) -> str:
-    return f"Outside the reach of this audit, left to people: {'; '.join(entry.outside_reach)}."
+    return f"{LEFT_TO_PEOPLE}{'; '.join(entry.outside_reach)}."
 
 
 def _named(kinds: Sequence[str]) -> str:

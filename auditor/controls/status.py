@@ -8,7 +8,7 @@ from auditor.controls.dates import applicable, leading_date, written
 from auditor.controls.declared import declared_claims
 from auditor.controls.evidence import CLASS_OF_KIND, Evidence, by_kind
 from auditor.controls.rules import Case, Verdict, decide
-from auditor.core.findings import ControlRow, ControlStatus, FindingStatus
+from auditor.core.findings import ControlRow, ControlStatus, RiskCell
 from auditor.core.results import Results
 
 ENTRY_VALID = datetime.timedelta(days=365)
@@ -16,6 +16,10 @@ ENTRY_VALID = datetime.timedelta(days=365)
 
 EVIDENCE_VALID = datetime.timedelta(days=365)
 """Attacks improve; EDPB Guidelines 02/2026 (draft), par. 35 and 88, ask to assess again."""
+
+
+HIGH = 3
+"""Likelihood and severity, from 1 to 4, at which a risk asks people about prior consultation."""
 
 
 def mapped(results: Results, names: Sequence[str], *, today: datetime.date) -> Results:
@@ -42,11 +46,12 @@ def _rows(
     catalogue: Catalogue, results: Results, evidence: Mapping[str, Evidence], today: datetime.date
 ) -> list[ControlRow]:
     dropped = _cannot_apply(results)
-    until = _expiry(results)
-    exceeded = any(finding.status == FindingStatus.EXCEEDS for finding in results.findings)
+    until = expiry(results)
+    said = written(until) if until else "an unknown date"
+    high = tuple(dict.fromkeys(cell.event for cell in results.risks if _high(cell)))
     rows = []
     for entry in catalogue.entries:
-        case = Case(entry, evidence, dropped, written(until) if until else "an unknown date", exceeded)
+        case = Case(entry, evidence, dropped, said, results.organisation.data_category, high)
         verdict = _stale(entry, case, until, today) or decide(case)
         rows.append(_row(catalogue, entry, verdict, today))
     return rows
@@ -92,14 +97,20 @@ def _stale(entry: Entry, case: Case, until: datetime.date | None, today: datetim
         return Verdict(
             ControlStatus.STALE, f"This entry was last checked on {when}. Check the text before relying on it."
         )
-    if case.there and until is not None and today > until:
+    if case.there and not case.unmet and until is not None and today > until:
         return Verdict(ControlStatus.STALE, f"The evidence expired on {written(until)}. Run the audit again.")
     return None
 
 
-def _expiry(results: Results) -> datetime.date | None:
+def expiry(results: Results) -> datetime.date | None:
+    """The last day of the evidence, as the tool proposes it; None where the end of the run is not known."""
     finished = leading_date(results.run.finished.replace("T", " "))
     return finished + EVIDENCE_VALID if finished else None
+
+
+def _high(cell: RiskCell) -> bool:
+    """The level from which a risk names Art. 36 GDPR."""
+    return cell.likelihood is not None and min(cell.likelihood, cell.severity) >= HIGH
 
 
 def _cannot_apply(results: Results) -> frozenset[str]:

@@ -180,6 +180,8 @@ def _helpers(words: Strings) -> dict[str, Any]:
         "measures_to_take": lambda results: sections.measures_to_take(results, words),
         "coverage_reason": lambda row, results: sections.coverage_reason(row, results, words),
         "holds_until": sections.holds_until,
+        "sources_of": sections.sources_of,
+        "basis_mark": sections.basis_mark,
         "evidence_index": sections.evidence_index,
         "finding_value": sections.finding_value,
         "finding_interval": sections.finding_interval,

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from auditor.controls.dates import written
+from auditor.controls.rules import LEFT_TO_PEOPLE, MATERIAL
+from auditor.controls.status import expiry
 from auditor.core.findings import Claim, ControlRow, ControlStatus, CoverageRow, Finding, FindingStatus, Measure
 from auditor.core.grants import Grant
 from auditor.core.measurement import OutcomeStatus
@@ -48,6 +51,7 @@ class PackBlock:
     name: str
     title: str
     as_of: str
+    scope: str
     asking: tuple[ReasonGroup, ...]
     spoken: tuple[ReasonGroup, ...]
     untested: tuple[ReasonGroup, ...]
@@ -135,6 +139,7 @@ def pack_blocks(results: Results) -> list[PackBlock]:
                 name,
                 pack_title(results, name),
                 rows[0].as_of,
+                next((pack.get("scope", "") for pack in results.catalogues if pack.get("name") == name), ""),
                 asking=_by_reason([row for status in ASKING for row in rows if row.status == status]),
                 spoken=_by_reason([row for status in SPOKEN for row in rows if row.status == status]),
                 untested=_by_reason([row for row in rows if row.status == ControlStatus.NOT_TESTED]),
@@ -238,19 +243,56 @@ def _own_reason(row: ControlRow) -> str:
     first, _, rest = row.reason.partition(". ")
     dated = row.applicable_now is False and row.applies_from and all(date in first for date in row.applies_from)
     reason = rest if dated and rest else row.reason
-    if row.status == ControlStatus.OUTSIDE_REACH and row.outside_reach:
+    if row.status == ControlStatus.OUTSIDE_REACH and LEFT_TO_PEOPLE in reason:
         return ""
     return _HEADING.sub("", reason)
 
 
-_HEADING = re.compile(r"^(Supports, for the attacks run, on this sample, until [^.]*\. |Not tested in this run: )")
+_HEADING = re.compile(
+    r"^(Supports, for the attacks run, on this sample, until [^.]*\. |Not tested in this run: |"
+    + re.escape(MATERIAL.partition("; ")[0])
+    + "; )"
+)
 """What the reason of every provision of a status begins with; the heading of the status says it once."""
 
 
 def holds_until(results: Results) -> str:
-    """The day until which supporting evidence holds, as the reasons state it; empty where nothing supports."""
-    found = (re.search(r"on this sample, until ([^.]*)\.", row.reason) for row in results.controls)
-    return next((match[1] for match in found if match), "")
+    """The last day of the evidence as the tool proposes it; empty where the end of the run is not known."""
+    day = expiry(results)
+    return written(day) if day else ""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """How the wording of a pack's entries was checked.
+
+    Attributes:
+        read: Entries that were read in a public copy of the official text.
+        secondary: Entries that rest on other sources.
+        memory: Entries of which the wording, or a part of it, was recalled and not read again.
+    """
+
+    total: int
+    read: int
+    secondary: int
+    memory: int
+
+
+def sources_of(results: Results, pack: str = "") -> Sources:
+    """Counts of how entries were checked, of one pack or of all."""
+    marks = Counter(basis_mark(row) for row in results.controls if pack in ("", row.catalogue))
+    return Sources(sum(marks.values()), marks[""], marks[SECONDARY], marks[RECALLED])
+
+
+def basis_mark(row: ControlRow) -> str:
+    """The mark of a provision of which the official text was not read; empty where it was."""
+    if "memory" in row.basis:
+        return RECALLED
+    return "" if row.basis.startswith("primary-copy") else SECONDARY
+
+
+SECONDARY = "†"
+RECALLED = "‡"
 
 
 def coverage_reason(row: CoverageRow, results: Results, words: Strings) -> str:

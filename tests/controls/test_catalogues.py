@@ -13,8 +13,9 @@ from auditor.controls.catalogue import (
     vocabulary,
 )
 from auditor.controls.evidence import FAMILIES, WORDS
-from auditor.controls.lint import lint
+from auditor.controls.lint import AUTHORS_WORDS, lint
 from auditor.core.errors import AuditorError
+from auditor.core.findings import ControlRow
 
 DAY = datetime.date(2026, 11, 20)
 ENTRY = {
@@ -138,6 +139,8 @@ def test_a_sound_entry_passes(tmp_path):
         ({"applies_from": ["2027-13-02"]}, "'2027-13-02' begins neither with a date"),
         ({"applies_from": []}, "does not say from when it applies"),
         ({"kind": "draft-guidance"}, "is a draft, but"),
+        ({"note": "Never cite as an obligation."}, "'Never cite' is a note of the authors"),
+        ({"source_ref": "Art. 1 (day not checked)"}, "'not checked' is a note of the authors"),
     ],
 )
 def test_lint_finds(tmp_path, change, problem):
@@ -184,6 +187,14 @@ def test_lint_reads_the_patterns_of_what_is_not_law(tmp_path):
 
 def test_an_empty_folder_is_a_problem(tmp_path):
     assert any("no catalogue is there" in problem for problem in lint(tmp_path, today=DAY))
+
+
+def test_notes_to_the_authors_stay_with_them():
+    packs = [load_catalogue(name) for name in available_catalogues()]
+    own = [entry.internal for pack in packs for entry in pack.entries if entry.internal]
+    assert len(own) > 20
+    assert not {"internal"} & set(ControlRow.model_fields)
+    assert sum(bool(AUTHORS_WORDS.search(text)) for text in own) > 10, "the list of words must find real notes"
 
 
 def test_draft_guidance_is_marked_as_such():

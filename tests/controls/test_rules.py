@@ -10,7 +10,7 @@ from auditor.core.findings import Claim, ClaimKind, ControlStatus
 S = ControlStatus
 
 
-def entry(asks="achieve", kinds=("mia_tpr_at_fpr",), requires=None):
+def entry(asks="achieve", kinds=("mia_tpr_at_fpr",), requires=None, only_where=None):
     return Entry(
         id="x",
         title="X",
@@ -19,6 +19,7 @@ def entry(asks="achieve", kinds=("mia_tpr_at_fpr",), requires=None):
         paraphrase="Do it.",
         evidence_kinds=kinds,
         requires=requires,
+        only_where=only_where,
         outside_reach=("people",),
         source_ref="Art. 1",
         source_basis="memory",
@@ -40,8 +41,8 @@ CLEAN = tuple(claim("negative_controls", True, f"measured:controls:{c}") for c i
 DIRTY = (claim("negative_controls", False, "measured:controls:membership"),)
 
 
-def verdict(*claims, dropped=(), exceeded=False, **fields):
-    return decide(Case(entry(**fields), by_kind(claims), frozenset(dropped), "20 November 2027", exceeded))
+def verdict(*claims, dropped=(), category="ordinary", high=(), **fields):
+    return decide(Case(entry(**fields), by_kind(claims), frozenset(dropped), "20 November 2027", category, high))
 
 
 def test_supports_always_says_for_what():
@@ -120,7 +121,7 @@ def test_records_alone_test_nothing(asks):
 def test_a_record_with_a_gap_is_inconclusive():
     kinds = ("run_provenance", "audit_diff")
     assert verdict(claim("run_provenance", True), asks="record", kinds=kinds).status == S.INCONCLUSIVE
-    assert verdict(claim("run_provenance", True), asks="record", kinds=kinds[:1]).status == S.SUPPORTS
+    assert verdict(claim("run_provenance", True), asks="record", kinds=kinds[:1]).status == S.OUTSIDE_REACH
 
 
 def test_no_evidence_kind_is_outside_reach():
@@ -144,7 +145,7 @@ def test_an_assessment_left_open_is_inconclusive():
 @pytest.mark.parametrize("supports", [True, False, None])
 def test_triage_is_never_settled_by_a_simulation(supports):
     one = claim("gia_reconstruction_match", supports)
-    found = verdict(one, asks="triage", kinds=("gia_reconstruction_match",), exceeded=supports is False)
+    found = verdict(one, asks="triage", kinds=("gia_reconstruction_match",))
     assert found.status == S.INCONCLUSIVE
     assert found.reason.startswith("What an audit finds is not an incident by itself.")
     assert ("calls for an assessment" in found.reason) is (supports is False)
@@ -152,16 +153,65 @@ def test_triage_is_never_settled_by_a_simulation(supports):
 
 
 @pytest.mark.parametrize("told", [True, None])
-def test_any_exceeded_limit_is_a_matter_for_people(told):
+def test_any_attack_beyond_a_limit_is_a_matter_for_people(told):
     """Also one that has nothing to do with the kinds which the provision names, and where those were not tested."""
     kinds = ("extraction_rate", "finding_timestamp")
     others = (claim("mia_tpr_at_fpr", False), claim("finding_timestamp", told))
-    found = verdict(*others, asks="triage", kinds=kinds, exceeded=True)
+    found = verdict(*others, asks="triage", kinds=kinds)
     assert found.status == S.INCONCLUSIVE
     assert "This run went beyond a limit: membership inference." in found.reason
     assert "claim:mia_tpr_at_fpr" in found.evidence
-    assert verdict(claim("mia_tpr_at_fpr", False), asks="triage", kinds=kinds, exceeded=True).status == S.INCONCLUSIVE
+    assert verdict(claim("mia_tpr_at_fpr", False), asks="triage", kinds=kinds).status == S.INCONCLUSIVE
     assert verdict(claim("finding_timestamp", told), asks="triage", kinds=kinds).status == S.NOT_TESTED
+
+
+@pytest.mark.parametrize("kind", ["claim_vs_evidence_check", "dp_config_consistency", "dp_epsilon_recomputed"])
+def test_a_misstated_mechanism_is_no_breach(kind):
+    """GDPR Art. 4(12): a breach of security of personal data, not a figure in a document."""
+    found = verdict(claim(kind, False), claim("finding_timestamp", True), asks="triage", kinds=("finding_timestamp",))
+    assert found.status == S.INCONCLUSIVE
+    assert "calls for an assessment" not in found.reason
+    assert "claim:" + kind not in found.evidence
+
+
+@pytest.mark.parametrize("kind", ["run_provenance", "risk_input_summary", "claim_vs_evidence_check"])
+@pytest.mark.parametrize("asks", ["achieve", "assess", "record", "conduct"])
+def test_records_and_words_alone_support_no_duty_of_people(kind, asks):
+    found = verdict(claim(kind, True), asks=asks, kinds=(kind,))
+    assert found.status == S.OUTSIDE_REACH
+    assert found.reason.startswith("For people to show; material for it from this run: ")
+    assert found.evidence == (f"claim:{kind}",)
+
+
+def test_what_people_do_is_never_contradicted_by_an_attack():
+    kinds = ("attacker_profile_server_result",)
+    beyond = verdict(claim(kinds[0], False), asks="conduct", kinds=kinds)
+    assert beyond.status == S.INCONCLUSIVE
+    assert "For people to weigh" in beyond.reason
+    assert verdict(claim(kinds[0], True), asks="conduct", kinds=kinds).status == S.OUTSIDE_REACH
+    assert verdict(asks="conduct", kinds=kinds).status == S.NOT_TESTED
+
+
+def test_what_nobody_declared_is_not_held_against_them():
+    beyond = claim("mia_tpr_at_fpr", False)
+    special = verdict(beyond, only_where="special-category", category="ordinary")
+    assert special.status == S.NOT_TESTED
+    assert "Applies only where data of a special category are processed; declared here: ordinary." in special.reason
+    assert special.evidence == ()
+    declared = verdict(beyond, only_where="special-category", category="special_category")
+    assert declared.status == S.CONTRADICTS
+    large = verdict(beyond, only_where="general-purpose", category="special_category")
+    assert large.status == S.OUTSIDE_REACH
+    assert "Applies only to providers of general-purpose AI models" in large.reason
+
+
+def test_a_high_risk_asks_about_consultation():
+    kinds = ("residual_likelihood_after_mitigation",)
+    asked = verdict(asks="consult", kinds=kinds, high=("Somebody learns it",))
+    assert asked.status == S.INCONCLUSIVE
+    assert "Somebody learns it" in asked.reason
+    assert "remains after measures" in asked.reason
+    assert verdict(asks="consult", kinds=kinds).status == S.NOT_TESTED
 
 
 def test_no_exceeded_limit_is_never_called_nothing():
@@ -186,8 +236,8 @@ def test_what_people_declare_is_not_evidence():
 
 
 def test_a_signature_is_never_required_of_the_tool():
-    kinds = ("run_provenance", "human_signoff")
-    assert verdict(claim("run_provenance", True), kinds=kinds).status == S.SUPPORTS
+    kinds = ("dp_config_consistency", "human_signoff")
+    assert verdict(claim("dp_config_consistency", True), kinds=kinds).status == S.SUPPORTS
 
 
 ANSWERS = st.one_of(st.none(), st.booleans())

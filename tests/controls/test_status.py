@@ -41,7 +41,9 @@ def test_results_within_limits_support_confidentiality_and_leave_the_rest_open()
     made = rows(*GOOD)
     assert made["gdpr-art-5-1-f"].status == S.SUPPORTS
     assert "until 20 November 2027" in made["gdpr-art-5-1-f"].reason
-    assert made["gdpr-art-28"].status == S.SUPPORTS
+    for duty in ("gdpr-art-28", "gdpr-art-35-1", "gdpr-art-5-1-a", "aia-art-27-1", "iso42001-cl-9.2"):
+        assert made[duty].status == S.OUTSIDE_REACH, duty
+        assert "material for it from this run" in made[duty].reason
     assert made["gdpr-art-35-7-c"].status == S.SUPPORTS
     assert made["AML.T0024.000"].status == S.SUPPORTS
     assert made["gdpr-art-32-1-b"].status == S.INCONCLUSIVE, "one run says nothing about time"
@@ -66,6 +68,40 @@ def test_results_beyond_limits_contradict_what_must_be_achieved_and_feed_what_mu
     for name in ("gdpr-art-33-34", "aia-art-73"):
         assert made[name].status == S.INCONCLUSIVE
         assert "calls for an assessment by people" in made[name].reason
+
+
+def test_an_attack_beyond_a_limit_contradicts_no_duty_of_people():
+    people = results(*BAD).organisation.model_copy(update={"data_category": "ordinary"})
+    made = rows(*BAD, organisation=people)
+    assert made["gdpr-art-28"].status == S.INCONCLUSIVE
+    assert made["gdpr-art-9"].status == S.NOT_TESTED
+    assert "declared here: ordinary" in made["gdpr-art-9"].reason
+    for name in ("aia-art-53", "aia-art-55"):
+        assert made[name].status == S.OUTSIDE_REACH
+        assert made[name].evidence == ()
+
+
+def test_a_misstated_epsilon_asks_about_no_incident():
+    stated = AccountingReport(epsilon=epsilon(), caps=caps((0.01, 0.02)), lints_checked=("a",), claimed_epsilon=0.1)
+    made = rows(*GOOD, accounting=stated, settings=DP_SETTINGS)
+    for name in ("gdpr-art-33-34", "aia-art-73"):
+        assert "No success of attacks went beyond a limit" in made[name].reason
+    assert "72 hours" in made["gdpr-art-33-34"].note
+    assert "96" not in made["gdpr-art-33-34"].note
+
+
+def test_prior_consultation_agrees_with_the_risks():
+    """The risk section and page one name it where likelihood and severity are both at least 3."""
+    people = results(*BAD).organisation.model_copy(update={"data_category": "special_category"})
+    run = mapped(judged(results(*BAD, organisation=people)), ["gdpr"], today=TODAY)
+    named = {cell.event for cell in run.risks if "Art. 36" in cell.zone}
+    row = next(row for row in run.controls if row.id == "gdpr-art-36")
+    assert named
+    assert row.status == S.INCONCLUSIVE
+    assert all(event in row.reason for event in named)
+    calm = mapped(judged(results(*GOOD)), ["gdpr"], today=TODAY)
+    assert not [cell for cell in calm.risks if "Art. 36" in cell.zone]
+    assert next(row for row in calm.controls if row.id == "gdpr-art-36").status == S.NOT_TESTED
 
 
 def test_only_labels_beyond_a_limit_still_ask_for_an_assessment():
@@ -139,8 +175,9 @@ def test_a_stated_epsilon_that_cannot_be_checked_leaves_the_declarations_open():
 def test_documentation_is_not_judged_by_an_epsilon():
     report = AccountingReport(epsilon=epsilon(), claimed_epsilon=0.1, caps=caps((0.01, 0.02)), lints_checked=("a",))
     row = rows(*GOOD, accounting=report, settings=DP_SETTINGS)["edpb-op-28-2024-par-58"]
-    assert row.status == S.SUPPORTS
+    assert row.status == S.OUTSIDE_REACH
     assert "beyond a limit" not in row.reason
+    assert "the record of how the run was made" in row.reason
 
 
 def test_a_security_level_rests_on_no_unknown_likelihood():
@@ -241,7 +278,7 @@ def test_each_claim_that_is_not_law_is_found(purpose, entry):
 def test_ordinary_purposes_pass(purpose):
     found, row = declared(purpose)
     assert list(found) == ["declared:statement:none"]
-    assert row.status == S.SUPPORTS
+    assert row.status == S.OUTSIDE_REACH
 
 
 def test_a_promise_of_anonymity_is_held_against_the_findings():
