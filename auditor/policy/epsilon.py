@@ -6,9 +6,10 @@ from typing import NamedTuple
 from auditor.core.findings import Finding, FindingStatus
 from auditor.core.privacy import AccountingReport, Agreement, EpsilonEstimate, Lint, LintSeverity
 from auditor.core.results import Results
-from auditor.policy.words import number, sentence
+from auditor.policy.words import number, sentence, two_decimals
 
 _OUTCOME = "accounting"
+HIGHER = "State the recomputed epsilon in privacy.claimed_epsilon, or raise privacy.noise_multiplier."
 _LINT_STATUS = {
     LintSeverity.HIGH: FindingStatus.EXCEEDS,
     LintSeverity.MEDIUM: FindingStatus.INCONCLUSIVE,
@@ -35,6 +36,12 @@ def sample_of(results: Results) -> Sample | None:
     return Sample(records, people) if records and people and people > records else None
 
 
+def about_the_sample(results: Results) -> Sample | None:
+    """The sample, where epsilon falls with more records and more were declared: a claim about them is not judged."""
+    epsilon = results.accounting.epsilon
+    return sample_of(results) if epsilon is not None and _falls_with_records(epsilon) else None
+
+
 def accounting_findings(accounting: AccountingReport, sample: Sample | None = None) -> tuple[Finding, ...]:
     """The claimed epsilon against the recomputed one, then one finding for each rule that fired."""
     return (_epsilon(accounting, sample), *(_lint(lint) for lint in accounting.lints))
@@ -44,7 +51,7 @@ def bracket(epsilon: EpsilonEstimate) -> str:
     """``3.1 (between 3.05 and 3.12, at delta 1e-05)``; the ends are rounded outwards."""
     if math.isinf(epsilon.upper):
         return "infinite"
-    low, high = number(epsilon.lower, towards="down"), number(epsilon.upper, towards="up")
+    low, high = two_decimals(epsilon.lower, towards="down"), two_decimals(epsilon.upper, towards="up")
     return f"{number(epsilon.estimate)} (between {low} and {high}, at delta {epsilon.delta:g})"
 
 
@@ -88,7 +95,6 @@ def _compared(epsilon: EpsilonEstimate, claimed: float, sample: Sample | None) -
         "The smaller epsilon is, the stronger the protection."
     )
     name, advice = "claimed_epsilon", ""
-    higher = "State the recomputed epsilon in privacy.claimed_epsilon, or raise privacy.noise_multiplier."
     if epsilon.agreement == Agreement.DISPUTED:
         status, why = FindingStatus.INCONCLUSIVE, "The accountants disagree, so the claim is not judged."
         advice = "Read the accountants' answers in the report and ask for a check by hand."
@@ -100,16 +106,16 @@ def _compared(epsilon: EpsilonEstimate, claimed: float, sample: Sample | None) -
         )
         advice = "Name the records of the deployment in privacy.override.records, with the reason."
     elif claimed < epsilon.lower:
-        status, why, advice = FindingStatus.EXCEEDS, "The claim promises more than these settings give.", higher
+        status, why, advice = FindingStatus.EXCEEDS, "The claim promises more than these settings give.", HIGHER
     elif claimed >= epsilon.upper:
         status, why = FindingStatus.WITHIN, "The claim holds for the mechanism as it was declared."
     elif epsilon.exactness == "bound" or math.isinf(epsilon.upper):
-        status, why, advice = FindingStatus.INCONCLUSIVE, "Only a bound is known, and it is above the claim.", higher
+        status, why, advice = FindingStatus.INCONCLUSIVE, "Only a bound is known, and it is above the claim.", HIGHER
     else:
         status, why, advice = (
             FindingStatus.INCONCLUSIVE,
             "The claim lies between the two ends, so it cannot be decided.",
-            higher,
+            HIGHER,
         )
     return _finding(name, status, f"{said} {why}", epsilon=epsilon, limit=claimed, advice=advice)
 

@@ -3,7 +3,7 @@
 from auditor.core.findings import Finding, Threshold
 from auditor.core.results import Results
 from auditor.policy.advice import Adviser
-from auditor.policy.canaries import audit_findings
+from auditor.policy.canaries import audit_findings, refutations
 from auditor.policy.claims import claims
 from auditor.policy.coverage import coverage
 from auditor.policy.disagreement import disagreements
@@ -52,6 +52,7 @@ def _findings(results: Results) -> tuple[Finding, ...]:
         *found,
         *disagreements(results),
         *accounting_findings(results.accounting, sample_of(results)),
+        *refutations(results),
         *audit_findings(results),
     )
 

@@ -27,6 +27,16 @@ def number(value: float, *, towards: str = "nearest", apart_from: float | None =
     return _rounded(_exact(value), towards=towards, apart_from=None if apart_from is None else _exact(apart_from))
 
 
+def two_decimals(value: float, *, towards: str = "nearest", apart_from: float | None = None) -> str:
+    """An epsilon as tables print it: two decimals from 1 on, so that a sentence and a table agree."""
+    if math.isinf(value) or abs(value) < 1:
+        return number(value, towards=towards, apart_from=apart_from)
+    shown = _exact(value).quantize(Decimal("0.01"), rounding=_ROUNDINGS[towards])
+    if apart_from is not None and shown == _exact(apart_from) != _exact(value):
+        return number(value, towards=towards, apart_from=apart_from)
+    return f"{shown:,f}"
+
+
 def one_in(rate: float) -> str:
     """A fraction as ``1 in 100`` where that is exact, as a percentage otherwise."""
     for base in _BASES:

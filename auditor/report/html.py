@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from auditor.policy.canaries import refuted_claim
 from auditor.policy.re_audit import is_compared
 from auditor.report import answers, attacks, decisions, describe, drawings, formatting, groups, sections
 from auditor.report.figures.canvas import Figure, themed
@@ -162,6 +163,7 @@ def _helpers(words: Strings) -> dict[str, Any]:
         "together": lambda blocks: together(blocks, words),
         "risk_reasons": lambda results: drawings.risk_reasons(results, words),
         "audit_reading": sections.audit_reading,
+        "refuted_claim": refuted_claim,
         "posterior_fpr": sections.posterior_fpr,
         "adversary_rows": lambda results: sections.adversary_rows(results, words),
         "shared_reasons": lambda results: sections.shared_reasons(results, words),

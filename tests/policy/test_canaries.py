@@ -8,6 +8,7 @@ from auditor.core.findings import FindingStatus
 from auditor.core.privacy import AccountingReport, EpsilonAudit, EpsilonLowerBound
 from auditor.policy.canaries import audit_claims, audit_findings
 from auditor.policy.cap import why_unverified
+from auditor.policy.epsilon import sample_of
 from auditor.policy.judge import judged
 from tests.results_builder import epsilon, results
 
@@ -77,4 +78,56 @@ def test_a_disagreement_unsettles_all_that_rests_on_the_account() -> None:
 
 def test_a_lower_bound_is_never_rounded_up() -> None:
     (finding,) = audit_findings(of(audit(bound(1.9999))))
-    assert "at least 1.9 " in finding.sentence
+    assert "at least 1.99 " in finding.sentence
+
+
+def stated(claimed: float | None, one: EpsilonAudit) -> Any:
+    accounting = AccountingReport(epsilon=epsilon(1.9, 1.95, 2.0), claimed_epsilon=claimed, audits=(one,))
+    return judged(results(accounting=accounting))
+
+
+def test_a_stated_epsilon_below_the_measured_one_is_refuted_by_measurement() -> None:
+    found = {f.id: f for f in stated(1.0, audit(bound(1.53))).findings}
+    refuted = found["accounting:claimed_epsilon:mechanism"]
+    assert refuted.status == FindingStatus.EXCEEDS
+    assert (refuted.low, refuted.limit) == (1.53, 1.0)
+    assert "refuted by measurement: they state 1, and canaries show at least 1.53" in refuted.sentence
+    assert "That alone refutes the 1 that" in found["accounting:epsilon_audit:mechanism"].sentence
+
+
+@pytest.mark.parametrize(
+    ("claimed", "one"),
+    [
+        (1.6, audit(bound(1.53))),
+        (None, audit(bound(1.53))),
+        (1.0, audit(bound(1.53), accounted=3.0)),
+        (1.0, audit(bound(1.53, proven=False))),
+    ],
+    ids=["above the bound", "not stated", "of other neighbours", "heuristic"],
+)
+def test_no_other_lower_bound_refutes_a_stated_epsilon(claimed: float | None, one: EpsilonAudit) -> None:
+    assert not [f for f in stated(claimed, one).findings if f.id == "accounting:claimed_epsilon:mechanism"]
+
+
+def test_advice_on_canaries_names_a_number_only_where_one_is_within_reach() -> None:
+    (near,) = audit_findings(of(audit(bound(0.5, ceiling=1.0))))
+    assert near.advice == "Raise epsilon_audit.canaries to about 28,000."
+    (far,) = audit_findings(of(audit(bound(3.5, ceiling=6.8), accounted=15.7)))
+    assert "No usual number of canaries" in far.advice
+    assert "8.9 are missing" in far.advice
+
+
+def test_a_claim_about_more_records_than_the_sample_is_not_refuted_by_it() -> None:
+    from auditor.core.results import Organisation
+    from tests.results_builder import DP_SETTINGS
+
+    settings = DP_SETTINGS | {"privacy": {**DP_SETTINGS["privacy"], "protects": "record"}}
+    people = Organisation(data_category="ordinary", release_context="public", subjects=10**6)
+    report = AccountingReport(
+        epsilon=epsilon(1.9, 1.95, 2.0, sampler="poisson"), claimed_epsilon=1.0, audits=(audit(bound(1.53)),)
+    )
+    made = results(accounting=report, settings=settings, organisation=people)
+    assert sample_of(made) is not None
+    found = {f.id: f for f in judged(made).findings}
+    assert "accounting:claimed_epsilon:mechanism" not in found
+    assert "but for the" in found["accounting:epsilon_audit:mechanism"].sentence
