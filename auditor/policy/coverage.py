@@ -83,12 +83,23 @@ def _state(results: Results, row: AttackClass, planned: list[Outcome]) -> tuple[
     others = _others(planned)
     if measured:
         scenarios = f"measured for {listed(sorted({outcome.scenario for outcome in measured}))}"
-        only_labels = row.attack_class == "attribute" and all(o.attack.endswith("/labels") for o in measured)
-        narrow = ["only the label was inferred, no other attribute"] if only_labels else []
-        return "run", "; ".join([scenarios, *narrow, *others])
+        narrow = _narrow(row, measured)
+        return "partial" if narrow else "run", "; ".join([scenarios, *narrow, *others])
     if all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned):
         return "not_applicable", "; ".join(others) or "no installed attack of this class is for this kind of data"
     return "not_run", "; ".join(others) or "only an experimental attack of this class was run"
+
+
+def _narrow(row: AttackClass, measured: list[Outcome]) -> list[str]:
+    """What was inferred where no attack asked for an attribute of a person beyond label counts and the source."""
+    kinds = {outcome.attack.rpartition("/")[2] for outcome in measured}
+    if row.attack_class != "attribute" or not kinds <= _NARROW.keys():
+        return []
+    said = listed([words for kind, words in _NARROW.items() if kind in kinds])
+    return [f"only {said} {'was' if len(kinds) == 1 else 'were'} inferred, no other attribute"]
+
+
+_NARROW = {"labels": "the label counts of an update", "source": "the client that a record comes from"}
 
 
 def _for_other_data(outcome: Outcome) -> bool:

@@ -112,8 +112,8 @@ _PHRASES: dict[str, Callable[[Mapping[str, float]], Phrase]] = {
         "the attack recovers {figure} of the attacked records closer than chance explains",
     ),
     "label_accuracy": _fixed(
-        "the share of labels read from the update",
-        "the attack reads {figure} of the labels behind the update rightly",
+        "the share of label counts read from the update",
+        "the attack reads {figure} of the label counts behind the update rightly, tied to no record",
     ),
     "answer_accuracy": _fixed(
         "the share of records for which the attack picks the true answer",

@@ -128,7 +128,11 @@ def _provenance(results: Results) -> str:
 
 
 def _model(results: Results) -> str:
-    return "The model is named by a hash of its code and weights." if results.target.model_sha256 else ""
+    if not results.target.model_sha256:
+        return ""
+    if results.target.weights_sha256:
+        return "The model is named by a hash of its code and one of its weights."
+    return "The model is named by a hash of its code; no weights were given, so the audit trained it and names none."
 
 
 def _data(results: Results) -> str:
@@ -137,7 +141,10 @@ def _data(results: Results) -> str:
 
 
 def _bundle(results: Results) -> str:
-    return "Every figure of the report is read from one file, whose SHA-256 the report prints."
+    return (
+        "Every figure of the report is read from one file, whose SHA-256 over its canonical JSON (RFC 8785) the report "
+        "prints; a checksum of the bytes of the file is another."
+    )
 
 
 def _inputs(results: Results) -> str:

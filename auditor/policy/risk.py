@@ -27,7 +27,7 @@ from auditor.policy.risk_reasons import (
     unknown_asks,
     why,
 )
-from auditor.policy.roles import is_test
+from auditor.policy.roles import is_measured, is_test
 from auditor.policy.words import sentence
 
 EVENTS = {
@@ -37,7 +37,8 @@ EVENTS = {
     "regurgitation": "The model repeats personal data from training",
     "model_inversion": "Somebody rebuilds what a group of people in the training data looks like",
     "reconstruction": "Somebody rebuilds a person's record from what training sends",
-    "labels": "Somebody reads the labels behind an update",
+    "source": "Somebody learns which client holds a record of a person",
+    "labels": "Somebody reads the label counts behind an update",
     "property": "Somebody learns a property of a client's records as a whole",
 }
 _ORDER = (Band.S0, Band.S1, Band.S2, Band.S3)
@@ -101,6 +102,12 @@ def _event(outcome: Outcome) -> str:
     return "labels" if reads_labels or outcome.attack.endswith("/labels") else outcome.attack_class
 
 
+def _told(event: str, planned: Sequence[Outcome]) -> str:
+    """Where the only detail that was sought is the client that a record comes from, the event says so."""
+    only_source = event == "attribute" and all(o.attack.endswith("/source") for o in planned if is_measured(o))
+    return "source" if only_source and any(map(is_measured, planned)) else event
+
+
 def _cell(
     results: Results, scenario: ScenarioSummary, event: str, planned: Sequence[Outcome], findings: Sequence[Finding]
 ) -> RiskCell:
@@ -124,7 +131,7 @@ def _cell(
         reasons.append(OWN_SCALE)
     return RiskCell(
         actor=scenario.name,
-        event=EVENTS.get(event, event),
+        event=EVENTS.get(_told(event, planned), event),
         attack_class=event,
         success_band=top or (Band.INCONCLUSIVE if pieces or has_figures(planned) else "not_tested"),
         effort=points.level,

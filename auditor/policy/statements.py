@@ -42,11 +42,18 @@ def _said(outcome: Outcome, measurement: Measurement, judgement: Judgement, *, l
         return text.strip()
     first = sentence(f"{headline(outcome)}: {found(measurement, limit=limit)}")
     if measurement.n > 0:
-        first = f"{first[:-1]}. Counted over {counted(measurement)}."
+        first = f"{first[:-1]}. Counted over {counted(measurement)}.{one_update(measurement)}"
     because = judgement.because
     if limit is not None:
         because = because.replace("the limit", f"the limit of {quantity(limit, measurement.unit)}", 1)
     return f"{first} {sentence(because)}"
+
+
+def one_update(measurement: Measurement) -> str:
+    """What an interval leaves out where all trials come from one update."""
+    if not measurement.n_of.endswith(("in 1 update", "in 1 updates")):
+        return ""
+    return " All come from one update and count as independent, so the interval says nothing about other updates."
 
 
 def counted(measurement: Measurement) -> str:

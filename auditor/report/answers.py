@@ -10,7 +10,8 @@ from markupsafe import Markup
 from auditor.core.findings import Finding, FindingStatus
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.core.results import Results
-from auditor.report.decisions import Item, clipped, decisions_of, fitting, untested_of
+from auditor.policy.statements import counted
+from auditor.report.decisions import Item, clipped, decisions_of, fitting, likelihood_words, untested_of
 from auditor.report.describe import (
     WEIGHT,
     attack_title,
@@ -48,6 +49,8 @@ BESIDE = ("blind_", "control_")
 """Prefixes of what an attack carries beside its own figures."""
 
 LONGEST_NAME = 60
+HIGH = 3
+"""Likelihood from which on a risk asks for a decision."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def _scope(results: Results, words: Strings) -> Markup:
         "scope.adversaries",
         measured=number(len(done)),
         planned=number(len(results.outcomes)),
+        techniques=number(len({o.attack for o in results.outcomes})),
         scenarios=number(len({o.scenario for o in _tests(results)})),
         members=number(shape.members),
     )
@@ -211,7 +215,8 @@ def topic_of_class(attack_class: str) -> str:
 
 
 def _answer(topic: str, candidates: list[_Candidate], results: Results, words: Strings) -> Answer:
-    question = words.plain(f"answers.questions.{topic}")
+    only_source = candidates and all(c.outcome.attack.endswith("/source") for c in candidates)
+    question = words.plain(f"answers.questions.{'source' if topic == 'attribute' and only_source else topic}")
     claimed = [c for c in candidates if c.measurement.value is not None]
     if not claimed:
         tried = [o for o in _tests(results) if topic_of_class(o.attack_class) == topic]
@@ -230,13 +235,19 @@ def _answer(topic: str, candidates: list[_Candidate], results: Results, words: S
         metric=words.plain(f"metrics.{metric_key(m.metric, words)}.short", metric=m.metric),
         attack=attack_title(worst.outcome),
     )
-    detail = []
+    if worst.outcome.state:
+        figure = words.plain(
+            "answers.state", figure=figure, state=words.plain(f"results.state.{worst.outcome.state.value}")
+        )
+    detail = [words.plain("answers.trials", trials=counted(m))] if m.n > 0 else []
     if m.floor is not None:
         detail.append(words.plain("answers.floor", floor=floor_text(m)))
     if worst.finding and worst.finding.limit is not None:
         detail.append(words.plain("answers.limit", limit=quantity(worst.finding.limit, m.unit)))
     if m.interval and m.interval.level != usual_level(results):
         detail.append(words.plain("answers.own_level", level=percent(m.interval.level)))
+    if likelihood := _risk_although_within(worst, results, words):
+        detail.append(words.plain("answers.scale", likelihood=likelihood))
     if topic == "records" and (control := _positive_control(results)):
         low, high = ends(control)
         detail.append(words.plain("answers.control", value=measured(control), low=low, high=high))
@@ -257,6 +268,14 @@ def _answer(topic: str, candidates: list[_Candidate], results: Results, words: S
         figure,
         (sentence_case("; ".join(detail)), sentence_case(who)),
     )
+
+
+def _risk_although_within(candidate: _Candidate, results: Results, words: Strings) -> str:
+    """The likelihood that the scale of risks gives a figure within its limit, where it is a high one."""
+    if candidate.finding is None or candidate.finding.status is not FindingStatus.WITHIN:
+        return ""
+    cells = [c for c in results.risks if candidate.outcome.key in c.evidence and (c.likelihood or 0) >= HIGH]
+    return likelihood_words(max(cells, key=lambda c: c.likelihood or 0), words) if cells else ""
 
 
 def usual_level(results: Results) -> float | None:

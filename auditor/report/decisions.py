@@ -7,6 +7,7 @@ from auditor.core.findings import FindingStatus, Measure, RiskCell
 from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.core.privacy import LintSeverity
 from auditor.core.results import Results
+from auditor.policy.words import clauses
 from auditor.report.describe import attack_title, by_weight, scenario_title, sentence_case
 from auditor.report.formatting import number
 from auditor.report.strings import Strings
@@ -16,7 +17,7 @@ NAMED = 3
 """Attacks that are named where several have one reason."""
 
 LONGEST = 420
-ROOM = 900
+ROOM = 740
 USUAL, ANSWER = 4, 90
 """Answers that leave that room, and what each further one takes of it, in characters."""
 
@@ -50,7 +51,7 @@ def _untested(titles: Sequence[str], reason: str, words: Strings) -> str:
     named = "; ".join(titles[:NAMED])
     if len(titles) > NAMED:
         named += f" {words.plain('untested.others', count=number(len(titles) - NAMED))}"
-    return words.plain("untested.attack", attack=named, reason=sentence_case(reason))
+    return words.plain("untested.attack", attack=named, reason=sentence_case(clauses([reason])))
 
 
 def for_other_data(outcome: Outcome) -> bool:

@@ -66,7 +66,7 @@ SHAPES = {
         "human_declared": "○",
     },
     "epsilon": {"bounded": "●", "unbounded": "▲", "unknown": "◆", "disputed": "▲"},
-    "claim": {"supports": "●", "contradicts": "▲", "open": "◆"},
+    "claim": {"supports": "●", "contradicts": "▲", "open": "◆", "declared": "○"},
     "lint": {"high": "▲", "medium": "◆", "low": "○"},
 }
 
@@ -164,6 +164,7 @@ def _helpers(words: Strings) -> dict[str, Any]:
         "risk_reasons": lambda results: drawings.risk_reasons(results, words),
         "audit_reading": sections.audit_reading,
         "refuted_claim": refuted_claim,
+        "interval_methods": lambda results: sections.interval_methods(results, words),
         "posterior_fpr": sections.posterior_fpr,
         "adversary_rows": lambda results: sections.adversary_rows(results, words),
         "shared_reasons": lambda results: sections.shared_reasons(results, words),

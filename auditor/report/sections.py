@@ -14,7 +14,7 @@ from auditor.core.grants import Grant
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.privacy import AccountingReport, AttackCaps, CapPoint, EpsilonAudit
 from auditor.core.results import Results, ScenarioSummary
-from auditor.report.describe import by_weight, key_name, sentence_case
+from auditor.report.describe import by_weight, key_name, metric_key, sentence_case
 from auditor.report.drawings import pack_title
 from auditor.report.formatting import Rounding, number, quantity
 from auditor.report.strings import Strings
@@ -413,6 +413,20 @@ def audit_reading(audit: EpsilonAudit, accounting: AccountingReport) -> str:
     if audit.accounted is None or headline is None or audit.accounted == headline.upper:
         return ""
     return next((x.adjacency for x in accounting.alternatives if x.upper == audit.accounted), "")
+
+
+def interval_methods(results: Results, words: Strings) -> str:
+    """Each way in which intervals were made, with the measures that use it."""
+    used: dict[str, dict[str, None]] = {}
+    for outcome in results.outcomes:
+        for m in outcome.measurements:
+            if m.interval is not None and m.value is not None:
+                name = words.plain(f"metrics.{metric_key(m.metric, words)}.short", metric=m.metric.replace("_", " "))
+                used.setdefault(m.interval.method, {})[name] = None
+    parts = [
+        words.plain("method.method_part", method=method, metrics=", ".join(names)) for method, names in used.items()
+    ]
+    return words.plain("method.methods", parts="; ".join(parts)) if parts else ""
 
 
 def posterior_fpr(caps: AttackCaps) -> float:

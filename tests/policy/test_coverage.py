@@ -38,6 +38,16 @@ def test_labels_alone_are_a_narrow_test_of_attributes():
         measurement(0.9, 0.8, 0.95, metric="label_accuracy"), attack="inversion/labels", attack_class="attribute"
     )
     assert "only the label" in rows(labels)["i-attribute"].reason
+    assert rows(labels)["i-attribute"].status == "partial"
+
+
+def test_whose_record_it_is_alone_is_no_full_test_of_attributes():
+    source = outcome(measurement(metric="answer_accuracy"), attack="inference/source", attack_class="attribute")
+    row = rows(source)["i-attribute"]
+    assert (row.status, row.attacks) == ("partial", ("inference/source",))
+    assert "only the client that a record comes from was inferred" in row.reason
+    hidden = outcome(measurement(metric="answer_accuracy"), attack="inference/attribute", attack_class="attribute")
+    assert rows(source, hidden)["i-attribute"].status == "run"
 
 
 def test_only_failures_are_not_run():
