@@ -152,7 +152,7 @@ def inconsistent_steps(evidence: Evidence) -> Fires | Unknown | None:
 def rounded_down(evidence: Evidence) -> Fires | Unknown | None:
     """DP20: the claim is the real epsilon, rounded down to the digits it is written with."""
     if evidence.privacy.practice.claims_anonymous:
-        return Fires("The documents call the result anonymous; epsilon does not say so.")
+        return Fires("The documents call the result “anonymous”; epsilon does not say so.")
     claimed, epsilon = evidence.privacy.claimed_epsilon, evidence.epsilon
     if claimed is None or epsilon is None:
         return UNKNOWN if evidence.privacy.practice.claims_anonymous is None else None

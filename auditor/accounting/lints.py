@@ -217,7 +217,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "DP20",
         LOW,
-        "Epsilon is rounded down, or the result is called anonymous",
+        "Epsilon is rounded down, or the result is called “anonymous”",
         "Round epsilon up, and leave the word to people.",
         "Ponomareva et al. 2023",
         "privacy.claimed_epsilon",

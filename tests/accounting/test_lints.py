@@ -12,6 +12,7 @@ from auditor.accounting.lints import RULES, lint
 from auditor.accounting.spec import Refused
 from auditor.config.settings import PracticeSettings
 from auditor.core.privacy import LintSeverity
+from auditor.report.wording import overclaims
 from tests.accounting.specs import OWN, federation, privacy
 
 CLEAN_PRACTICE = PracticeSettings(
@@ -106,6 +107,7 @@ def test_planted_mistake_is_found(rule: str) -> None:
     assert rule in found.checked
     entry = next(entry for entry in found.lints if entry.id == rule)
     assert entry.found.endswith(".")
+    assert not overclaims(f"{entry.title} {entry.found} {entry.remedy}")
 
 
 def _clean() -> Iterator[Evidence]:
