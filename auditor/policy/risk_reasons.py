@@ -9,7 +9,7 @@ from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.core.results import Results
 from auditor.policy.bands import Band, Banded, band
 from auditor.policy.roles import is_measured, powerless
-from auditor.policy.words import count, listed, number
+from auditor.policy.words import count, listed
 
 UNTESTED = "undetermined: test before use"
 UNFIT = "undetermined: no attack here can test it, so people judge"
@@ -112,8 +112,8 @@ def exposed(results: Results, reached: Sequence[Piece]) -> str:
     each = results.target.shape.members / people
     if each > 1:
         return (
-            f"{said}; the measured rate is one of records and cannot be turned into people, as each has about "
-            f"{number(each)} of the {results.target.shape.members:,} records"
+            f"{said}, each with about {max(2, round(each)):,} records of the sample, so the measured rate of records "
+            "cannot be turned into people"
         )
     low, high = (min(1.0, max(0.0, end)) * people for end in (measurement.interval.low, measurement.interval.high))
     return (

@@ -365,7 +365,12 @@ def _change(pairs: Sequence[tuple[Finding, Measure]], words: Strings) -> Measure
     """One change with every finding that it answers, and its effect on each where a sweep measured it."""
     first = pairs[0][1]
     setting = words.plain("measures.setting", setting=first.setting, now=first.now)
-    effects = [f"{_named(finding)}: {measure.effect}" for finding, measure in pairs if measure.effect]
+    several = len(pairs) > 1
+    effects = [
+        f"{_named(finding)}: {measure.effect}" if several else measure.effect
+        for finding, measure in pairs
+        if measure.effect
+    ]
     return MeasureToTake(
         sentence_case(first.action),
         tuple(dict.fromkeys(_named(finding) for finding, _ in pairs)),

@@ -101,3 +101,17 @@ def test_more_success_never_lowers_the_band(value, more):
     order = [Band.S0, Band.S1, Band.S2, Band.S3]
     bands = [band(measurement(v, v, v)).band for v in (value, min(1.0, value + more))]
     assert order.index(bands[0]) <= order.index(bands[1])
+
+
+def test_the_printed_bands_are_those_of_the_rule():
+    """The report prints the bands in words; they hold only for these values."""
+    from auditor.policy import rule
+    from auditor.report.strings import strings
+
+    assert (rule.LIKELIHOOD_RATIO_S0, rule.LIKELIHOOD_RATIO_S1, rule.LIKELIHOOD_RATIO_S3) == (2, 5, 10)
+    assert (rule.SHARE_S0, rule.SHARE_S1, rule.SHARE_S3, rule.NULL_FACTOR) == (1 / 20, 1 / 10, 1 / 2, 2)
+    assert (rule.SMALLEST_FPR, rule.LARGEST_FPR) == (0.001, 0.01)
+    rows, levels = strings().get("risk.scale_rows"), strings().get("risk.levels")
+    for name, efforts in rule.LIKELIHOOD.items():
+        assert rows[name][-1] == levels[efforts["low"] - 1] == levels[efforts["mid"] - 1]
+        assert efforts["high"] == max(1, efforts["low"] - 1)
