@@ -88,3 +88,5 @@ def _calibrate(document: "BlocksDocument", target: float, records: int | None, f
         f"gives epsilon at most {rounded(found.epsilon.upper, up=True)} at delta {found.epsilon.delta:g} "
         f"(target {target:g})."
     )
+    if privacy.protects == "record":
+        typer.echo("Clients of equal size are assumed; one that holds fewer records has a larger epsilon.")

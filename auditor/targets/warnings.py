@@ -29,6 +29,18 @@ def warnings_of(
     if seen.mixes_records and settings.privacy.protects == "record":
         yield "records of a batch influence each other in training, so a bound on single records does not cover them"
     yield from _clients(settings, shared, records, groups)
+    yield from _sample(settings, len(records["members"]))
+
+
+def _sample(settings: AuditSettings, members: int) -> Iterator[str]:
+    privacy, people = settings.privacy, settings.audit.organisation.subjects
+    if privacy.protects != "record" or people is None or people <= members:
+        return
+    if privacy.override is None or privacy.override.records is None:
+        yield (
+            f"{people:,} people are declared and {members:,} records are trained on here; epsilon is that of the "
+            f"{members:,}, and of more records it is smaller: privacy.override.records names the real number"
+        )
 
 
 def _clients(

@@ -65,3 +65,9 @@ def test_delta_is_said_in_the_same_words_everywhere(auditor: Run, audit: Path) -
     audit.write_text(BLOCKS.replace("delta: 1.0e-5", "delta: 0.01"))
     assert words in auditor("account", audit, "--records", 5000).out
     assert words in auditor("explain", "delta").out
+
+
+def test_the_noise_for_an_epsilon_says_which_clients_it_is_for(auditor: Run, audit: Path) -> None:
+    ran = auditor("account", audit, "--records", 5000, "--target-epsilon", 3)
+    assert ran.code == 0, ran
+    assert "Clients of equal size are assumed" in ran.out
