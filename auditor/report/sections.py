@@ -243,16 +243,14 @@ def _own_reason(row: ControlRow) -> str:
     first, _, rest = row.reason.partition(". ")
     dated = row.applicable_now is False and row.applies_from and all(date in first for date in row.applies_from)
     reason = rest if dated and rest else row.reason
+    for dates in ("; ".join(row.applies_from),) if row.applicable_now is None and row.applies_from else ():
+        reason = reason.replace(f": {dates}. ", ". ", 1)
     if row.status == ControlStatus.OUTSIDE_REACH and LEFT_TO_PEOPLE in reason:
         return ""
-    return _HEADING.sub("", reason)
+    return _HEADING.sub("", reason).replace(MATERIAL, "Material: ")
 
 
-_HEADING = re.compile(
-    r"^(Supports, for the attacks run, on this sample, until [^.]*\. |Not tested in this run: |"
-    + re.escape(MATERIAL.partition("; ")[0])
-    + "; )"
-)
+_HEADING = re.compile(r"^(Supports, for the attacks run, on this sample, until [^.]*\. |Not tested in this run: )")
 """What the reason of every provision of a status begins with; the heading of the status says it once."""
 
 
