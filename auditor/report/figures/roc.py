@@ -13,6 +13,10 @@ from auditor.report.formatting import percent
 Array = NDArray[np.float64]
 
 
+_FAR = 0.25
+"""False-positive rate from which a name stands to the left of its line."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """One attack: ``rows`` (fpr, tpr, tpr_low, tpr_high) with its name."""
@@ -100,10 +104,17 @@ def _labels(axes: Any, curves: Sequence[Curve], floor: float) -> None:
         seen = curve.rows[(curve.rows[:, 0] > 0) & (curve.rows[:, 1] > 0)]
         if not len(seen):
             continue
+        x = max(x, float(seen[0, 0]))  # a curve of few scores may begin far to the right
         height = float(np.interp(np.log(x), np.log(seen[:, 0]), seen[:, 1]))
         colour = canvas.SERIES[index % len(canvas.SERIES)]
         axes.plot([x, x], [y, height], color=colour, linewidth=0.5)
         axes.plot([x], [height], marker="o", markersize=3.2, color=colour, linestyle="none", zorder=5 + rank)
         axes.annotate(
-            curve.label, (x, y), xytext=(4, 0), textcoords="offset points", va="center", ha="left", fontsize=8
+            curve.label,
+            (x, y),
+            xytext=(4 if x < _FAR else -4, 0),
+            textcoords="offset points",
+            va="center",
+            ha="left" if x < _FAR else "right",
+            fontsize=8,
         ).set_in_layout(False)
