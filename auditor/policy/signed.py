@@ -104,4 +104,7 @@ def statements(values: Sequence[Any], kind: type[Kind], *, where: str, problems:
 def _problem(error: object) -> str:
     assert isinstance(error, dict)
     where = ".".join(str(part) for part in error["loc"])
+    if error["type"] in ("too_short", "string_too_short"):
+        least, given = error["ctx"]["min_length"], len(error["input"])
+        return f"{where}: needs at least {least} characters and has {given}"
     return f"{where}: {error['msg']}" if where else str(error["msg"])
