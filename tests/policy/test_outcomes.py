@@ -4,6 +4,7 @@ from auditor.core.findings import FindingStatus, Threshold
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.shape import ModelState
 from auditor.policy.judge import judged
+from auditor.policy.statements import one_update
 from tests.results_builder import NO_PRIVACY, inversion, measurement, outcome, recovered, released, results, server
 
 
@@ -276,3 +277,9 @@ def test_a_control_beside_its_test_stays_apart():
     claim = next(c for c in run.claims if c.id == "measured:membership")
     assert claim.supports is None, "the control was not clean"
     assert claim.evidence == (KEY,)
+
+
+def test_one_update_stands_for_no_other():
+    alone = measurement(0.9, 0.8, 0.95, metric="label_accuracy", floor=0.2, n_of="records in 1 updates")
+    assert "says nothing about other updates" in one_update(alone)
+    assert one_update(alone.model_copy(update={"n_of": "records in 8 updates"})) == ""

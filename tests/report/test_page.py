@@ -117,3 +117,11 @@ def test_a_capped_belief_names_its_false_alarms(page_of: Callable[[str], str]) -
     text = " ".join("".join(read(page_of("private")).text).split())
     assert re.search(r"named at [\d.]+ % false alarms, starting from 50 %", text)
     assert "at fewer of them it may be higher" in text
+
+
+def test_page_one_names_trials_and_the_state_of_the_model(page_of: Callable[[str], str]) -> None:
+    text = " ".join("".join(read(page_of("private")).text).split())
+    first = text[text.index("What was found") : text.index("What was not tested")]
+    assert "on the trained model" in first
+    assert re.search(r"Over [\d,\u202f]+ \w+", first)
+    assert re.search(r"planned attack runs \(\d+ techniques\)", text)
