@@ -8,7 +8,7 @@ import numpy as np
 from auditor.core.errors import TargetError
 from auditor.observations.model import Column
 from auditor.targets.fields import Values
-from auditor.targets.numbers import as_numbers, is_missing_text
+from auditor.targets.numbers import as_numbers, is_missing_text, stray_cells
 
 MAX_CATEGORIES = 500
 _MISSING = "(missing)"
@@ -52,6 +52,8 @@ def encode_table(values: Mapping[str, Values], *, categorical: Sequence[str], wh
     start = 0
     for name, cells in values.items():
         numbers = None if name in categorical else as_numbers(cells)
+        if numbers is None and name not in categorical:
+            _refuse_nearly_numbers(name, cells, where)
         block = _one_hot(name, cells, missing, where) if numbers is None else _numeric(name, numbers, missing)
         kind = "categorical" if numbers is None else "continuous"
         columns.append(Column(name, start, start + block.shape[1], kind))
@@ -99,6 +101,20 @@ def _numeric(name: str, numbers: Values, missing: dict[str, str]) -> Values:
     if gaps:
         missing[name] = f"{gaps:,} missing numbers replaced by the median of the population split"
     return numbers[:, None]
+
+
+def _refuse_nearly_numbers(name: str, cells: Values, where: str) -> None:
+    """A stray text in a column of numbers would make each of its numbers a category."""
+    found = stray_cells(cells)
+    if found is None:
+        return
+    stray, comma = found
+    what = "has decimal commas" if comma else f"holds numbers, but {stray:,} of {len(cells):,} cells are none"
+    raise TargetError(
+        f"{where}: column '{name}' {what}.",
+        remedy="Write numbers with a point and leave cells without a value empty, or name the column under "
+        "data.categorical.",
+    )
 
 
 def _one_hot(name: str, cells: Values, missing: dict[str, str], where: str) -> Values:

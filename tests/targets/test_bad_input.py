@@ -223,6 +223,14 @@ class TestTables:
             ("y\nx\nz\n", "t.csv has no column beside the label and the split, so there are no inputs."),
             ("a,b,y\n1,,x\n3,,y\n", "column 'b' holds no value at all. Leave it out"),
             (
+                "a,b,y\n" + "".join(f"1,{'<0.2' if i == 3 else i},{i % 2}\n" for i in range(60)),
+                "column 'b' holds numbers, but 1 of 60 cells are none. Write numbers with a point",
+            ),
+            (
+                "a;b;y\n" + "".join(f"1;{i},5;{i % 2}\n" for i in range(60)),
+                "column 'b' has decimal commas. Write numbers with a point",
+            ),
+            (
                 "a,b,y\n" + "".join(f"1,person {i},{i % 2}\n" for i in range(600)),
                 "column 'b' is text with 600 different values (at most 500). Names and keys are no inputs of a table",
             ),
