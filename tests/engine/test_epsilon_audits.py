@@ -1,5 +1,6 @@
 """Audits of epsilon in whole runs: planned where privacy is promised, found where a user's own step breaks it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,9 @@ def test_few_canaries_miss_it_and_say_what_they_could_have_shown(tmp_path: Path)
     assert code == 0
     assert finding["status"] == "inconclusive"
     assert "could have shown at most" in finding["sentence"]
-    assert finding["advice"] == "Raise epsilon_audit.canaries."
+    wanted = re.fullmatch(r"Raise epsilon_audit\.canaries to about ([\d,]+)\.", finding["advice"])
+    assert wanted
+    assert 1_000 <= int(wanted[1].replace(",", "")) <= 10_000
 
 
 def test_a_step_that_fails_leaves_the_run_incomplete(tmp_path: Path) -> None:
