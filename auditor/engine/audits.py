@@ -300,30 +300,28 @@ def play_unit(unit: Unit, target: Target, *, device: str) -> bytes:
 
 
 def _relabelled(unit: Unit, target: Target, *, device: str) -> Played:
+    federation, privacy = _declared(unit)
     return play_labels(
-        FederationSettings.model_validate(unit.details["federation"]),
-        PrivacySettings.model_validate(unit.details["privacy"]),
-        target.model,
-        target.members,
-        groups=target.member_groups,
-        canaries=unit.details["relabelled"],
-        seed=unit.seed,
-        device=device,
-    )
+        federation, privacy, target.model, target.members,
+        groups=target.member_groups, canaries=unit.details["relabelled"], seed=unit.seed, device=device,
+    )  # fmt: skip
 
 
 def _with_clients(unit: Unit, target: Target, *, device: str) -> Played:
+    federation, privacy = _declared(unit)
     scores = play_clients(
+        federation, privacy, target.model, target.members,
+        groups=target.member_groups, canaries=unit.details["clients"], seed=unit.seed, device=device,
+    )  # fmt: skip
+    return Played(scores, torch.ones(len(scores), dtype=torch.bool))
+
+
+def _declared(unit: Unit) -> tuple[FederationSettings, PrivacySettings]:
+    """What a unit's details hold of federation and privacy."""
+    return (
         FederationSettings.model_validate(unit.details["federation"]),
         PrivacySettings.model_validate(unit.details["privacy"]),
-        target.model,
-        target.members,
-        groups=target.member_groups,
-        canaries=unit.details["clients"],
-        seed=unit.seed,
-        device=device,
     )
-    return Played(scores, torch.ones(len(scores), dtype=torch.bool))
 
 
 def _packed(played: Played) -> bytes:

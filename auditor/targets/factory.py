@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from auditor.core.errors import TargetError
 from auditor.core.shape import Task
+from auditor.learning.modes import to_evaluation
 from auditor.learning.randomness import seeded
 from auditor.targets.code import Named, said
 from auditor.targets.exported import load_exported
@@ -158,8 +159,7 @@ def accepted(
 
 def _answer(module: nn.Module, batch: Tensor, task: Task) -> Tensor | str:
     """The model's answer, or why it is none."""
-    with contextlib.suppress(NotImplementedError):  # an exported program keeps the mode it was exported in
-        module.eval()
+    to_evaluation(module)
     try:
         with torch.no_grad(), seeded(0):
             outputs = module(batch)

@@ -1,11 +1,10 @@
 """The decoder that the settings name as a prior, tried with a few latents."""
 
-import contextlib
-
 import torch
 from torch import Tensor, nn
 
 from auditor.core.errors import TargetError
+from auditor.learning.modes import to_evaluation
 from auditor.learning.randomness import seeded
 from auditor.observations.model import GivenPrior
 from auditor.targets.code import said
@@ -41,8 +40,7 @@ def given_prior(loading: Loading, input_shape: tuple[int, ...]) -> GivenPrior | 
 
 def _check(module: nn.Module, latents: Tensor, input_shape: tuple[int, ...], *, where: str, name: str) -> None:
     wanted = (len(latents), *input_shape)
-    with contextlib.suppress(NotImplementedError):  # an exported program keeps the mode it was exported in
-        module.eval()
+    to_evaluation(module)
     made: object
     try:
         with torch.no_grad(), seeded(0):

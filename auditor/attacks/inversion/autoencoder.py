@@ -1,6 +1,5 @@
 """A small variational autoencoder of other records of the same kind: what an adversary knows of how records look."""
 
-import contextlib
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from auditor.learning.modes import to_evaluation
 from auditor.observations.model import GivenPrior
 from auditor.observations.records import Records
 
@@ -113,8 +113,7 @@ def given(prior: GivenPrior, population: Records) -> Decoder:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             network = prior.build()
-        with contextlib.suppress(NotImplementedError):  # an exported program keeps the mode it was exported in
-            network.eval()
+        to_evaluation(network)
         network.requires_grad_(False)
         shape = tuple(looked_at.shape[1:])
         whole = Decoder(network, torch.zeros(()), torch.ones(()), 1.0, shape, prior.latent)
