@@ -31,7 +31,7 @@ def draw_controls(
     def draw_on(drawing: Any, width_mm: float) -> None:
         axes = drawing.subplots()
         most = max(sum(counts.values()) for _, counts in packs)
-        axes.set_xlim(0, most)
+        axes.set_xlim(0, 1.01 * most)  # the last bar ends inside the frame
         axes.set_ylim(len(packs) - 0.4, -0.8)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
