@@ -200,8 +200,34 @@ class AltersTraining(Protocol):
         """In how many rounds it deviates, at the end of the training."""
         ...
 
-    def altered(self, state: State, candidates: Records, model: FunctionalModel) -> dict[str, Tensor]:
-        """The state wanted in place of ``state``; depends on its arguments alone."""
+    def altered(self, state: State, candidates: Records, model: FunctionalModel, *, turn: int) -> dict[str, Tensor]:
+        """The state wanted in place of ``state``; depends on its arguments alone.
+
+        Args:
+            state: What the federation's protocol would send.
+            candidates: Records that are asked about.
+            model: Architecture and loss.
+            turn: How many rounds it has altered before this one.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsTraining(Protocol):
+    """An :class:`AltersTraining` that takes a figure of its own from each update as it goes by."""
+
+    def figure(
+        self, before: State, updates: Sequence[State], candidates: Records, model: FunctionalModel, *, turn: int
+    ) -> Tensor:
+        """What each update says about each candidate, ``(updates, candidates)``; NaN where nothing was asked.
+
+        Args:
+            before: The altered state that the round began with.
+            updates: Weights after minus weights before, as released.
+            candidates: As :meth:`AltersTraining.altered` got them.
+            model: Architecture and loss.
+            turn: As :meth:`AltersTraining.altered` got it.
+        """
         ...
 
 

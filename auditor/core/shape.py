@@ -37,7 +37,8 @@ class TargetShape(Frozen):
 
     ``traits`` holds facts that attacks ask for: ``first_layer_linear`` (the first trainable layer is
     ``Linear`` on the flattened input), ``first_layer_bias``, ``classifier_bias``, ``batch_norm``,
-    ``embedding``, ``attention``, ``dropout``, ``continuous_input``.
+    ``embedding``, ``attention``, ``dropout``, ``continuous_input``, ``gated_layer`` (a linear layer with a bias
+    whose neurons get no gradient far below zero).
     """
 
     modality: Modality

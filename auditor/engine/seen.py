@@ -92,7 +92,12 @@ def _rounds(packed: Packed, models: Models, *, asks_membership: bool) -> Rounds:
         local=LocalTraining(**meta["local"]),
         privatisation=Privatisation(**meta["privatisation"]),
         asked=packed.tensors["asked"] if asks_membership else None,
-        projections=Projections(tuple(meta["senders"]), *(packed.tensors[name] for name in FIGURES)),
+        projections=Projections(
+            tuple(meta["senders"]),
+            **{name: packed.tensors[name] for name in FIGURES},
+            own=packed.tensors.get("own"),
+            own_aggregate=packed.tensors.get("own_aggregate"),
+        ),
     )
 
 
@@ -100,7 +105,7 @@ def _sums(figures: Projections | None) -> Projections | None:
     """What is left of a log under secure aggregation."""
     if figures is None:
         return None
-    return replace(figures, senders=(), cosines=figures.cosines[:, :0], losses=figures.losses[:, :0])
+    return replace(figures, senders=(), cosines=figures.cosines[:, :0], losses=figures.losses[:, :0], own=None)
 
 
 def _moved(state: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:

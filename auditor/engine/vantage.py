@@ -42,20 +42,28 @@ class Vantage:
             return clients_view(played, play, own=self.own)
         return server_view(played, play, sees_clients=self.sees_clients)
 
+    def turn(self, number: int) -> int:
+        """How many rounds before this one it deviated in."""
+        return sum(earlier < number for earlier in self.worsened)
+
     def deviation(
-        self, federation: FederationSettings, wanted: Callable[[State], Mapping[str, Tensor]]
+        self, federation: FederationSettings, wanted: Callable[[State, int], Mapping[str, Tensor]]
     ) -> Deviation | None:
-        """What it does to get the model that it wants; None where it follows the protocol."""
+        """What it does to get the model that it wants in a turn; None where it follows the protocol."""
         if not self.worsened:
             return None
         if not self.from_below:
-            return Deviation(model=lambda number, state: wanted(state) if number in self.worsened else state)
+
+            def model(number: int, state: State) -> State:
+                return wanted(state, self.turn(number)) if number in self.worsened else state
+
+            return Deviation(model=model)
         step = -federation.local.learning_rate if federation.algorithm == "fedsgd" else 1.0
 
         def work(number: int, state: State, task: ClientTask, cohort: int, honest: Work) -> Work:
             if number not in self.worsened or task.client not in self.own:
                 return honest
-            moved = wanted(state)
+            moved = wanted(state, self.turn(number))
             # A mean over the cohort moves by a step where one of it sends that step as many times.
             return honest._replace(update={n: cohort * (moved[n] - state[n]) / step for n in honest.update})
 

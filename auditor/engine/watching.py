@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from auditor.attacks.base import AltersTraining
+from auditor.attacks.base import AltersTraining, ReadsTraining
 from auditor.attacks.membership.watch import Watch
 from auditor.config.settings import FederationSettings, PrivacySettings
 from auditor.core.errors import AuditorError
@@ -93,13 +93,14 @@ class Training:
         if not len(asked.index) or not bool((asked.owner >= 0).any()):
             raise AuditorError("No client whose records could be asked about took part in a round.")
         candidates = game.candidates[asked.index]
-        watch = Watch(candidates, self._target.model, device=self._device)
+        reads = attack if isinstance(attack, ReadsTraining) else None
+        watch = Watch(candidates, self._target.model, device=self._device, reads=reads)
         kept = self._kept(plan, senders=len(clients) if self._details["sees_clients"] else 1, asked=len(asked.index))
-        deviation = plan.deviation(self.federation, lambda state: _wanted(attack, state, watch))
+        deviation = plan.deviation(self.federation, lambda state, turn: _wanted(attack, state, watch, turn))
         for played in self._rounds(deviation):
             view = plan.view(played, self.play) if played.cohort.round in kept else None
             if view is not None:
-                watch.see(view)
+                watch.see(view, turn=plan.turn(view.round))
             if watch.views and deadline is not None and time.monotonic() > deadline:
                 break
         if not watch.views:
@@ -125,9 +126,9 @@ class Training:
         return {"type": "rounds", "cut": cut, "local": asdict(recipe), "privatisation": asdict(told), "rounds": played}
 
 
-def _wanted(attack: AltersTraining | None, state: State, watch: Watch) -> dict[str, Tensor]:
+def _wanted(attack: AltersTraining | None, state: State, watch: Watch, turn: int) -> dict[str, Tensor]:
     assert attack is not None
-    return attack.altered(state, watch.candidates, watch.model)
+    return attack.altered(state, watch.candidates, watch.model, turn=turn)
 
 
 def spaced(length: int, count: int) -> list[int]:
@@ -136,11 +137,12 @@ def spaced(length: int, count: int) -> list[int]:
 
 
 def _asked_only(watch: Watch, asked: Questions) -> Watched:
-    """The log without questions about clients that time did not let be seen."""
+    """The log without questions about clients, or records, that time and rounds did not let be asked about."""
     views = tuple(watch.views)
     seen = torch.tensor(sorted({client for view in views for client in view.cohort}), dtype=torch.int64)
-    left = torch.isin(asked.asked, seen)
-    return Watched(views, watch.projections().about(left), asked.where(left))
+    figures = watch.projections()
+    left = torch.isin(asked.asked, seen) & figures.answered
+    return Watched(views, figures.about(left), asked.where(left))
 
 
 def pack_watched(watched: Watched, facts: Mapping[str, Any]) -> bytes:
@@ -156,5 +158,7 @@ def pack_watched(watched: Watched, facts: Mapping[str, Any]) -> bytes:
         "asked": asked.asked,
         "truth.owner": asked.owner,
     }
+    if figures.own is not None and figures.own_aggregate is not None:
+        tensors |= {"own": figures.own, "own_aggregate": figures.own_aggregate}
     cohorts = [[view.round, list(view.cohort)] for view in watched.views]
     return pack(tensors, {**facts, "senders": list(figures.senders), "cohorts": cohorts})

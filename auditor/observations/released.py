@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from auditor.observations.model import Column, LocalTraining, Privatisation, State
@@ -159,6 +160,9 @@ class Projections:
         aggregate_cosines: With the aggregate, ``(rounds, candidates)``.
         received: Loss under the model that the round began with, ``(rounds, candidates)``.
         settled: Loss under that model moved by the aggregate, ``(rounds, candidates)``.
+        own: What an attack that deviates took from each client's update itself, ``(rounds, senders, candidates)``; NaN
+            where a client did not take part or a candidate was not asked about. None where it takes nothing.
+        own_aggregate: The same from the aggregate, ``(rounds, candidates)``.
     """
 
     senders: tuple[int, ...]
@@ -167,6 +171,15 @@ class Projections:
     aggregate_cosines: Tensor
     received: Tensor
     settled: Tensor
+    own: Tensor | None = None
+    own_aggregate: Tensor | None = None
+
+    @property
+    def answered(self) -> Tensor:
+        """Candidates about which anything was asked, bool ``(candidates,)``."""
+        if self.own_aggregate is None:
+            return torch.ones(self.received.shape[1], dtype=torch.bool)
+        return ~self.own_aggregate.isnan().all(dim=0)
 
     def about(self, chosen: Tensor) -> "Projections":
         """The figures of some candidates, by a bool mask."""
@@ -177,6 +190,8 @@ class Projections:
             self.aggregate_cosines[:, chosen],
             self.received[:, chosen],
             self.settled[:, chosen],
+            None if self.own is None else self.own[..., chosen],
+            None if self.own_aggregate is None else self.own_aggregate[:, chosen],
         )
 
 

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
+from auditor.learning.gates import gated_layer
 from auditor.learning.randomness import seeded
 
 _ATTENTION = ("scaled_dot_product_attention", "multi_head_attention_forward")
@@ -81,6 +82,8 @@ def _module_traits(module: nn.Module, inputs: Tensor) -> set[str]:
     dense = [layer for layer, _ in trained if isinstance(layer, _DENSE)]
     if dense and dense[-1].bias is not None:
         found.add("classifier_bias")
+    if gated_layer(module, inputs) is not None:
+        found.add("gated_layer")
     return found
 
 

@@ -26,6 +26,7 @@ ATTACKS = [
     "membership/gradient-norm",
     "membership/label-only",
     "membership/gradient-ascent",
+    "membership/relu-trap",
     "membership/quantile-regression",
     "inference/source",
 ]
@@ -106,6 +107,7 @@ LEAST = {
     "stored-checkpoints:membership/checkpoint-series": 0.6,
     "malicious-client:membership/gradient-ascent": 0.7,
     "worsening-server:membership/gradient-ascent": 0.7,
+    "worsening-server:membership/relu-trap": 0.95,
 }
 
 

@@ -122,8 +122,9 @@ def test_a_malicious_server_sends_the_worsened_model(tmp_path: Path) -> None:
     sent: list[State] = []
     original = GradientAscent.altered
 
-    def altered(self: Any, state: State, candidates: Any, model: FunctionalModel) -> Any:
-        sent.append(original(self, state, candidates, model))
+    def altered(self: Any, state: State, candidates: Any, model: FunctionalModel, *, turn: int) -> Any:
+        assert turn == len(sent)
+        sent.append(original(self, state, candidates, model, turn=turn))
         return sent[-1]
 
     GradientAscent.altered = altered  # type: ignore[method-assign]

@@ -54,7 +54,7 @@ TOKENS = torch.arange(12).reshape(2, 6)
         (
             nn.Sequential(nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, 3)),
             PICTURES,
-            {"first_layer_linear", "first_layer_bias", "classifier_bias", "continuous_input"},
+            {"first_layer_linear", "first_layer_bias", "classifier_bias", "continuous_input", "gated_layer"},
         ),
         (
             nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(16, 3, bias=False)),
@@ -71,7 +71,7 @@ TOKENS = torch.arange(12).reshape(2, 6)
             PICTURES,
             {"first_layer_bias", "classifier_bias", "continuous_input"},
         ),
-        (Backwards(), PICTURES, {"first_layer_linear", "first_layer_bias", "continuous_input"}),
+        (Backwards(), PICTURES, {"first_layer_linear", "first_layer_bias", "continuous_input", "gated_layer"}),
         (Attends(), TOKENS, {"embedding", "attention"}),
         (
             nn.Sequential(nn.Embedding(20, 8), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)),

@@ -70,7 +70,9 @@ class GradientAscent:
         """In how many rounds the model is worsened."""
         return self.params.rounds
 
-    def altered(self, state: State, candidates: Records, model: FunctionalModel) -> dict[str, torch.Tensor]:
+    def altered(
+        self, state: State, candidates: Records, model: FunctionalModel, *, turn: int
+    ) -> dict[str, torch.Tensor]:
         """The model wanted in place of ``state``: moved up the candidates' mean loss."""
         gradient = model.gradient(state, candidates)
         size = torch.stack([state[name].norm() for name in gradient]).norm()

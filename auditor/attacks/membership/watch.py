@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from auditor.attacks.base import ReadsTraining
 from auditor.attacks.membership.traces import add, cosines, losses
 from auditor.learning.functional import FunctionalModel
 from auditor.observations.model import SharedModel
@@ -18,6 +19,8 @@ class _Figures(NamedTuple):
     cosines: dict[int, Tensor]
     losses: dict[int, Tensor]
     whole: tuple[Tensor, Tensor, Tensor]
+    own: dict[int, Tensor]
+    own_aggregate: Tensor | None
 
 
 class Watch:
@@ -29,20 +32,30 @@ class Watch:
         candidates: Records that it will be asked about.
         model: For gradients and losses.
         device: torch device.
+        reads: An attack that takes a figure of its own from each update; None where none does.
 
     Attributes:
         views: Rounds seen, without tensors.
     """
 
-    def __init__(self, candidates: Records, model: SharedModel, *, device: str = "cpu") -> None:
+    def __init__(
+        self, candidates: Records, model: SharedModel, *, device: str = "cpu", reads: ReadsTraining | None = None
+    ) -> None:
         self.model = FunctionalModel(model, device=device, batch_norm="eval")
         self.candidates = candidates.to(device)
+        self._reads = reads
         self._rounds: list[_Figures] = []
         self.views: list[RoundView] = []
 
-    def see(self, view: RoundView) -> None:
-        """Take the figures of one round; ``view`` may be forgotten afterwards."""
+    def see(self, view: RoundView, *, turn: int = 0) -> None:
+        """Take the figures of one round; ``view`` may be forgotten afterwards.
+
+        Args:
+            view: The round.
+            turn: How many rounds were deviated in before it.
+        """
         clients = sorted(view.updates)
+        own = self._own(view, clients, turn)
         found = cosines(
             self.model,
             view.before,
@@ -57,6 +70,8 @@ class Watch:
                 dict(zip(clients, found[1:], strict=True)),
                 dict(zip(clients, (row.float() for row in after), strict=True)),
                 (found[0], received.float(), settled.float()),
+                {} if own is None else dict(zip(clients, own[1:], strict=True)),
+                None if own is None else own[0],
             )
         )
         self.views.append(RoundView(view.round, {}, {}, view.cohort, {}))
@@ -72,7 +87,16 @@ class Watch:
             aggregate_cosines=whole[0],
             received=whole[1],
             settled=whole[2],
+            own=self._dense([figures.own for figures in self._rounds], senders) if self._reads else None,
+            own_aggregate=_stacked([figures.own_aggregate for figures in self._rounds]),
         )
+
+    def _own(self, view: RoundView, clients: list[int], turn: int) -> Tensor | None:
+        """What the attack takes from the aggregate and from each update, ``(1 + clients, candidates)``."""
+        if self._reads is None:
+            return None
+        sent = [view.aggregate, *(view.updates[client] for client in clients)]
+        return self._reads.figure(view.before, sent, self.candidates, self.model, turn=turn).float().cpu()
 
     def _dense(self, rounds: list[dict[int, Tensor]], senders: tuple[int, ...]) -> Tensor:
         found = torch.full((len(rounds), len(senders), len(self.candidates)), torch.nan)
@@ -81,3 +105,8 @@ class Watch:
                 if client in figures:
                     found[number, place] = figures[client]
         return found
+
+
+def _stacked(rows: list[Tensor | None]) -> Tensor | None:
+    there = [row for row in rows if row is not None]
+    return torch.stack(there) if there else None

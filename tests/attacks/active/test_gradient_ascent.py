@@ -19,7 +19,7 @@ MODEL = FunctionalModel(shared_model())
 @pytest.fixture(scope="module")
 def worsened() -> Federation:
     def alter(state: dict[str, torch.Tensor], candidates: Records) -> dict[str, torch.Tensor]:
-        return ATTACK.altered(state, candidates, MODEL)
+        return ATTACK.altered(state, candidates, MODEL, turn=0)
 
     return federation(alter=alter, altered_rounds=3)
 
@@ -36,7 +36,7 @@ def test_three_worsened_rounds_reach_the_research(worsened: Federation) -> None:
 
 def test_the_altered_model_is_worse_on_the_candidates(worsened: Federation) -> None:
     honest = worsened.rounds[10].before
-    altered = ATTACK.altered(honest, worsened.candidates, MODEL)
+    altered = ATTACK.altered(honest, worsened.candidates, MODEL, turn=0)
     before, after = (MODEL.losses(state, worsened.candidates).mean() for state in (honest, altered))
     assert after > before
     moved = torch.cat([(altered[name] - honest[name]).flatten() for name in honest]).norm()
