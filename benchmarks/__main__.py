@@ -17,6 +17,7 @@ _NAMES = {
     "membership": "the membership battery with 64 reference models against a serial loop of their trainings",
     "leakage": "what an update gives away by training, batch, noise, quantisation and pruning",
     "acceptance": "the acceptance rows of membership attacks and audits of epsilon",
+    "alarms": "false alarms of the bounds on epsilon",
     "growth": "how cost grows with targets, batch, parameters, references and clients",
     "engine": "what the engine itself costs",
     "accounting": "error, bracket and time of accounting",
