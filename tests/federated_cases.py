@@ -1,5 +1,6 @@
-"""A small federation on digits, all clients side by side, for tests of attacks on rounds."""
+"""A small federation on digits or baskets, all clients side by side, for tests of attacks on rounds."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 from auditor.observations.model import LocalTraining, Privatisation
 from auditor.observations.records import Records
 from auditor.observations.released import Rounds, RoundView
-from tests.membership_cases import Models, digits
+from tests.membership_cases import Models, Split, digits
 
 NAMES = ("0.weight", "0.bias", "2.weight", "2.bias")
 
@@ -21,8 +22,8 @@ class Federation:
 
     Attributes:
         rounds: Views of each round.
-        candidates: 1400 records.
-        owner: The client that holds a candidate, -1 for non-members, ``(1400,)``.
+        candidates: 1,400 digits, or 4,000 baskets.
+        owner: The client that holds a candidate, -1 for non-members, ``(candidates,)``.
         local: The recipe.
         accuracy: Of the last model on non-members.
     """
@@ -55,9 +56,12 @@ def federation(
     alpha: float | None = None,
     alter: Callable[[dict[str, Tensor], Records], dict[str, Tensor]] | None = None,
     altered_rounds: int = 0,
+    split: Split | None = None,
     seed: int = 0,
 ) -> Federation:
     """The research case D30-FL: FedAvg of ten clients with 70 records each; another 700 records stay outside.
+
+    With a ``split``, half of its candidates are dealt to the clients instead.
 
     Args:
         clients, rounds, epochs, learning_rate, batch, label_noise: As in the research.
@@ -67,16 +71,18 @@ def federation(
         alpha: Dirichlet skew of labels over clients; None = iid.
         alter: What a malicious server makes of the model that it sends, in the last rounds.
         altered_rounds: How many rounds it alters, after the honest ones.
+        split: Records other than digits; ``label_noise`` is not added to them.
         seed: Of all that is drawn.
     """
     generator = torch.Generator().manual_seed(seed)
-    candidates = digits(label_noise=label_noise, seed=seed).candidates
+    split = split or digits(label_noise=label_noise, seed=seed)
+    candidates = split.candidates
     candidates = candidates[torch.randperm(len(candidates), generator=generator)]
     parts = _parts(candidates.labels, clients, alpha, generator)
     owner = torch.full((len(candidates),), -1)
     for number, part in enumerate(parts):
         owner[part] = number
-    state = [p[0] for p in Models.fresh(1, generator).parameters()]
+    state = [p[0] for p in Models.fresh(1, generator, inputs=split.width, classes=split.classes).parameters()]
     views = []
     for number in range(rounds + altered_rounds):
         if alter is not None and number >= rounds:
@@ -90,7 +96,9 @@ def federation(
         state = [s + m for s, m in zip(state, mean, strict=True)]
     outside = candidates[owner < 0]
     logits = Models(*(s.unsqueeze(0) for s in state)).outputs(outside.inputs)[0]
-    local = LocalTraining("fedavg", epochs, batch, "sgd", learning_rate, 0.0, 0.0, epochs * 5, "train")
+    local = LocalTraining(
+        "fedavg", epochs, batch, "sgd", learning_rate, 0.0, 0.0, epochs * math.ceil(len(parts[0]) / batch), "train"
+    )
     return Federation(
         tuple(views), candidates, owner, local, float((logits.argmax(1) == outside.labels).double().mean())
     )

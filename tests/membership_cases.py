@@ -1,6 +1,7 @@
-"""Small federations and many small models on scikit-learn's digits, for tests of membership attacks."""
+"""Many small models on scikit-learn's digits and on shopping baskets, for tests of membership attacks."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,15 +15,23 @@ from auditor.observations.model import SharedModel
 from auditor.observations.records import Records
 from auditor.observations.released import Queries
 
-HIDDEN, CLASSES = 128, 10
+INPUTS, HIDDEN, CLASSES = 64, 128, 10
+BASKETS = 4000
+"""Candidates of the case G, of 5,921 baskets."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """700 + 700 candidates and 397 population records, inputs in [0, 1]."""
+    """Candidates (700 + 700 digits, or 2,000 + 2,000 baskets) and population records, inputs in [0, 1]."""
 
     candidates: Records
     population: Records
+    classes: int = CLASSES
+
+    @property
+    def width(self) -> int:
+        """Values of one record."""
+        return self.candidates.inputs.shape[1]
 
 
 def digits(*, label_noise: float = 0.0, seed: int = 0) -> Split:
@@ -37,14 +46,34 @@ def digits(*, label_noise: float = 0.0, seed: int = 0) -> Split:
     return Split(Records(inputs[:1400], labels[:1400]), Records(inputs[1400:], labels[1400:]))
 
 
-def shared_model(*, task: Task = Task.CLASSIFICATION) -> SharedModel:
-    """The MLP 64-128-10 of the research as participants know it."""
+def baskets(shared: Path, *, classes: int, seed: int = 0) -> Split:
+    """The case G: distinct real shopping baskets as 169 bits, their classes k-means clusters as Purchase-100's were.
+
+    It stands in for the research's case L (Location-30, 446 bits), which is not to be had: 2,000 members, 2,000
+    non-members and 1,921 population records.
+
+    Args:
+        shared: The folder of shared data.
+        classes: 10, 30 or 100.
+        seed: Of the order.
+    """
+    with np.load(shared / "data" / "tabular" / "groceries_baskets.npz", allow_pickle=False) as file:
+        bits = np.unpackbits(file["packed"], axis=1)[:, : int(file["n_features"])]
+        labels = file[f"labels_k{classes}"]
+    order = np.random.default_rng(seed).permutation(len(labels))
+    inputs = torch.tensor(bits[order], dtype=torch.float32)
+    named = torch.tensor(labels[order], dtype=torch.int64)
+    return Split(Records(inputs[:BASKETS], named[:BASKETS]), Records(inputs[BASKETS:], named[BASKETS:]), classes)
+
+
+def shared_model(*, task: Task = Task.CLASSIFICATION, inputs: int = INPUTS, classes: int = CLASSES) -> SharedModel:
+    """The MLP inputs-128-classes of the research as participants know it."""
     shape = TargetShape(
         modality=Modality.TABULAR,
         task=task,
-        classes=CLASSES,
-        input_shape=(64,),
-        parameters=64 * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES,
+        classes=classes,
+        input_shape=(inputs,),
+        parameters=inputs * HIDDEN + HIDDEN + HIDDEN * classes + classes,
         traits=frozenset(),
         members=700,
         nonmembers=700,
@@ -56,7 +85,7 @@ def shared_model(*, task: Task = Task.CLASSIFICATION) -> SharedModel:
     )
     return SharedModel(
         build=lambda: torch.nn.Sequential(
-            torch.nn.Linear(64, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, CLASSES)
+            torch.nn.Linear(inputs, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, classes)
         ),
         loss=lambda outputs, labels: F.cross_entropy(outputs, labels, reduction="none"),
         shape=shape,
@@ -65,7 +94,7 @@ def shared_model(*, task: Task = Task.CLASSIFICATION) -> SharedModel:
 
 @dataclass(frozen=True)
 class Models:
-    """K MLPs 64-128-10 side by side, each parameter with leading K."""
+    """K MLPs inputs-128-classes side by side, each parameter with leading K."""
 
     w1: Tensor
     b1: Tensor
@@ -73,22 +102,22 @@ class Models:
     b2: Tensor
 
     @classmethod
-    def fresh(cls, k: int, generator: torch.Generator) -> "Models":
+    def fresh(cls, k: int, generator: torch.Generator, *, inputs: int = INPUTS, classes: int = CLASSES) -> "Models":
         def uniform(fan_in: int, *shape: int) -> Tensor:
             return (torch.rand(k, *shape, generator=generator) * 2 - 1) / fan_in**0.5
 
         return cls(
-            uniform(64, 64, HIDDEN),
-            uniform(64, 1, HIDDEN),
-            uniform(HIDDEN, HIDDEN, CLASSES),
-            uniform(HIDDEN, 1, CLASSES),
+            uniform(inputs, inputs, HIDDEN),
+            uniform(inputs, 1, HIDDEN),
+            uniform(HIDDEN, HIDDEN, classes),
+            uniform(HIDDEN, 1, classes),
         )
 
     def parameters(self) -> list[Tensor]:
         return [self.w1, self.b1, self.w2, self.b2]
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """(K, n, 64) or (n, 64) -> logits (K, n, 10)."""
+        """(K, n, inputs) or (n, inputs) -> logits (K, n, classes)."""
         if inputs.dim() == 2:
             inputs = inputs.expand(len(self.w1), -1, -1)
         hidden = torch.baddbmm(self.b1, inputs, self.w1).relu()
@@ -104,11 +133,12 @@ def train(
     momentum: float = 0.9,
     batch: int = 64,
     seed: int = 0,
+    classes: int = CLASSES,
 ) -> Models:
     """Train one model per row of ``rows`` (K, m): indices into ``records``. SGD with momentum, batches of 64."""
     generator = torch.Generator().manual_seed(seed)
     k, m = rows.shape
-    models = Models.fresh(k, generator)
+    models = Models.fresh(k, generator, inputs=records.inputs.shape[1], classes=classes)
     parameters = [p.requires_grad_() for p in models.parameters()]
     speed = [torch.zeros_like(p) for p in parameters]
     for _ in range(epochs):
@@ -149,7 +179,7 @@ class Pool:
         chosen = torch.tensor((others[start:] + others[:start])[:references], dtype=torch.int64)
         population = self.split.population
         known = Knowledge(
-            model=shared_model(),
+            model=shared_model(inputs=self.split.width, classes=self.split.classes),
             population=population,
             population_outputs=self.population_outputs[target],
             population_losses=losses(self.population_outputs[target], population.labels),
@@ -172,6 +202,6 @@ def pool(split: Split, *, pairs: int, seed: int = 0, epochs: int = 60) -> Pool:
     n = len(split.candidates)
     order = torch.rand(pairs, n, generator=generator).argsort(dim=1)
     rows = torch.stack([order[:, : n // 2], order[:, n // 2 :]], dim=1).flatten(0, 1)
-    models = train(split.candidates, rows, seed=seed, epochs=epochs)
+    models = train(split.candidates, rows, seed=seed, epochs=epochs, classes=split.classes)
     included = torch.zeros(2 * pairs, n, dtype=torch.bool).scatter_(1, rows, True)
     return Pool(split, models.outputs(split.candidates.inputs), included, models.outputs(split.population.inputs))
