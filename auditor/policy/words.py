@@ -50,6 +50,8 @@ def quantity(value: float, unit: str, *, towards: str = "nearest", apart_from: f
     """A value in its unit: fractions as percentages, ``dB`` and ``nats`` with the unit behind."""
     if unit == "fraction":
         return percent(value, towards=towards, apart_from=apart_from)
+    if unit == "count" and towards != "nearest" and math.isfinite(value):
+        value = math.floor(value) if towards == "down" else math.ceil(value)
     text = number(value, towards=towards, apart_from=apart_from)
     return text if unit in {"1", "count", ""} else f"{text} {unit}"
 

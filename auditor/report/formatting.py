@@ -65,9 +65,16 @@ def quantity(value: float, unit: str, *, rounding: Rounding = Rounding.NEAREST) 
         case "1" | "":
             return number(value, decimals=3, rounding=rounding)
         case "count":
-            return number(value, rounding=rounding)
+            return number(_whole(value, rounding))
         case _:
             return f"{number(value, decimals=1, rounding=rounding)}{NARROW}{unit}"
+
+
+def _whole(value: float, rounding: Rounding) -> float:
+    """A count of people or records is whole; an expected one below one stays as it is, for it is not none."""
+    if not math.isfinite(value) or (rounding == Rounding.NEAREST and 0 < abs(value) < 1):
+        return value
+    return float(_round(value, 0, rounding))
 
 
 def interval_ends(interval: Interval, unit: str) -> tuple[str, str]:

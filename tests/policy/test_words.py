@@ -57,6 +57,7 @@ def test_numbers():
     assert number(-3.24) == "-3.2"
     assert quantity(24.31, "dB") == "24.3 dB"
     assert quantity(7, "count") == "7"
+    assert (quantity(3.4, "count", towards="down"), quantity(20.1, "count", towards="up")) == ("3", "21")
 
 
 def test_small_helpers():

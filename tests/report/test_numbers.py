@@ -50,6 +50,7 @@ def written(value: float) -> Iterator[str]:
         for decimals in (1, 2, 3):
             yield number(value, decimals=decimals, rounding=rounding)
         yield quantity(value, "dB", rounding=rounding)
+        yield quantity(value, "count", rounding=rounding)
     yield precise(value)
 
 
@@ -136,3 +137,12 @@ def test_language_file_holds_no_digit() -> None:
             yield node
 
     assert [s for s in sentences(strings().tree) if re.search(r"\d", s)] == []
+
+
+def test_counts_of_people_are_whole_and_their_interval_is_rounded_outward() -> None:
+    ends = (3.4, 20.1)
+    assert quantity(ends[0], "count", rounding=Rounding.DOWN) == "3"
+    assert quantity(ends[1], "count", rounding=Rounding.UP) == "21"
+    assert quantity(12.0, "count", rounding=Rounding.DOWN) == quantity(12.0, "count", rounding=Rounding.UP) == "12"
+    assert quantity(22.8, "count") == "23"
+    assert quantity(0.4, "count") == "0.4"
