@@ -94,6 +94,6 @@ def _trainings(target: Target, plan: Plan) -> list[str]:
 def _sample(target: Target) -> list[str]:
     shape = target.model.shape
     return [
-        f"Figures speak of the {shape.members} member and {shape.nonmembers} non-member records of the sample; "
+        f"Figures speak of the {shape.members:,} member and {shape.nonmembers:,} non-member records of the sample; "
         "other people may be exposed more or less."
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from auditor.core.findings import FindingStatus, Measure
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
+from auditor.core.words import entry_of
 from auditor.policy.judgement import records_needed
 from auditor.policy.summed import Summed, Target, effect_of_summing
 from auditor.policy.sweeps import Curve, effect
@@ -173,7 +174,8 @@ _OTHERS = {
 def _tried(curve: Curve) -> str:
     if not curve.sweep.mechanism:
         return ""
-    return f"with {curve.sweep.mechanism} and {curve.sweep.setting} "
+    entry = entry_of(curve.sweep.mechanism)
+    return f"with {entry.names[0] if entry else curve.sweep.mechanism} and {curve.sweep.setting} "
 
 
 def _more(times: float) -> str:
@@ -193,6 +195,8 @@ def _written(value: Any) -> str:
     match value:
         case bool():
             return "true" if value else "false"
+        case int():
+            return f"{value:,}"
         case Mapping():
             return ", ".join(f"{key}: {_written(item)}" for key, item in value.items() if item is not None) or "empty"
     return str(value)

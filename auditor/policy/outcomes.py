@@ -8,7 +8,7 @@ from auditor.policy import keys
 from auditor.policy.advice import Adviser
 from auditor.policy.checks import control_finding
 from auditor.policy.judgement import Judgement, judge
-from auditor.policy.phrases import headline, limited
+from auditor.policy.phrases import headline, limited, phrase
 from auditor.policy.roles import is_test
 from auditor.policy.statements import instead, measured_finding, most_prominent
 from auditor.policy.words import clauses, sentence
@@ -95,12 +95,13 @@ def _without_figure(outcome: Outcome) -> Finding:
 def _without_limit(outcome: Outcome) -> Finding:
     measurement = most_prominent(outcome)
     status = FindingStatus.NOT_APPLICABLE if outcome.experimental else FindingStatus.INCONCLUSIVE
+    step = f"Add a limit on {phrase(measurement).subject} to scenario '{outcome.scenario}', with its reason"
     return measured_finding(
         outcome,
         measurement,
         Judgement(status, "no limit was fixed before the run, so the figure is not judged"),
         limit=None,
-        advice=f"Add a limit on {measurement.key} to scenario '{outcome.scenario}', with its reason, and run again.",
+        advice=f"{step}, and run again.",
     )
 
 
@@ -113,7 +114,7 @@ def _against(outcome: Outcome, threshold: Threshold, adviser: Adviser, doubt: st
             status=FindingStatus.INCONCLUSIVE,
             metric=threshold.metric,
             limit=threshold.limit,
-            sentence=f"{headline(outcome)}: {threshold.metric} has a limit but was not measured.",
+            sentence=f"{headline(outcome)}: {limited(threshold.metric)} has a limit but was not measured.",
             advice="Change the point in the scenario to one that the attack measures.",
         )
     limit = threshold.against(measurement.floor)

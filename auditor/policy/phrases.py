@@ -123,6 +123,18 @@ _PHRASES: dict[str, Callable[[Mapping[str, float]], Phrase]] = {
         "the share of records for which the answer is right thanks to the model",
         "with the model the attack picks the true answer for {figure} more of the records than without it",
     ),
+    "property_closer": _fixed(
+        "the share of updates from which the attack reads a property better than it is guessed",
+        "the attack reads the share of records with a property better than a guess from {figure} of the updates",
+    ),
+    "property_error": _fixed(
+        "the distance between the share of a property that the attack reads and the true one",
+        "the share of records with a property is read off by {figure} on average",
+    ),
+    "copy_agreement": _fixed(
+        "the share of records on which a copy made by queries agrees with the model",
+        "a copy made by queries names the class that the model names for {figure} of the records",
+    ),
     "psnr": _fixed("the likeness of recovered to true images", "recovered images resemble the true ones to {figure}"),
     "ssim": _fixed(
         "the structural likeness of recovered to true images",

@@ -283,3 +283,20 @@ def test_one_update_stands_for_no_other():
     alone = measurement(0.9, 0.8, 0.95, metric="label_accuracy", floor=0.2, n_of="records in 1 updates")
     assert "says nothing about other updates" in one_update(alone)
     assert one_update(alone.model_copy(update={"n_of": "records in 8 updates"})) == ""
+
+
+def test_a_figure_without_a_limit_is_advised_in_words():
+    read = measurement(0.6, 0.4, 0.8, metric="property_closer", at={})
+    found = findings(outcome(read, attack="inference/property", attack_class="property"), scenarios=(released(),))
+    (advice,) = {f.advice for f in found.values() if f.metric == "property_closer"}
+    assert "a limit on the share of updates from which the attack reads a property" in advice
+    assert "property_closer" not in advice
+
+
+def test_thousands_are_written_in_one_way():
+    several = measurement(0.06, 0.03, 0.09, n=2500)
+    settings = {"target": {"data": {"members": {"count": 1500}, "nonmembers": {"count": 12000}}}}
+    found = findings(outcome(several), settings=settings)[KEY]
+    assert "members (now count: 1,500)" in found.advice
+    assert "nonmembers (now count: 12,000)" in found.advice
+    assert "2,500" in found.sentence
