@@ -11,43 +11,7 @@ from auditor.core.shape import Modality
 from auditor.learning.functional import FunctionalModel
 from auditor.targets.load import load_target
 from auditor.targets.target import Target
-from tests.targets.projects import CONV, LINEAR, document
-
-RESNET20 = """
-import torch
-from torch import nn
-from torch.nn import functional as F
-class Shortcut(nn.Module):
-    def __init__(self, planes):
-        super().__init__()
-        self.planes = planes
-    def forward(self, x):
-        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.planes // 4, self.planes // 4))
-class Block(nn.Module):
-    def __init__(self, inside, planes, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inside, planes, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.shortcut = Shortcut(planes) if stride != 1 else nn.Identity()
-    def forward(self, x):
-        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + self.shortcut(x))
-class ResNet(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = nn.Sequential(*[Block(16, 16, 1) for _ in range(3)])
-        self.layer2 = nn.Sequential(Block(16, 32, 2), Block(32, 32, 1), Block(32, 32, 1))
-        self.layer3 = nn.Sequential(Block(32, 64, 2), Block(64, 64, 1), Block(64, 64, 1))
-        self.linear = nn.Linear(64, 10)
-    def forward(self, x):
-        x = self.layer3(self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x))))))
-        return self.linear(x.mean((2, 3)))
-def build():
-    return ResNet()
-"""
+from tests.targets.projects import CONV, LINEAR, RESNET, document
 
 READER = """
 import re, zlib
@@ -98,7 +62,7 @@ class TestImages:
         target = load_target(
             document(
                 tmp_path,
-                code=RESNET20,
+                code=RESNET.format(blocks=3),
                 data={
                     "path": data_file(shared_data, "images/cifar10_lossless.npz"),
                     "inputs": "images",

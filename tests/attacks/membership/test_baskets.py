@@ -1,12 +1,12 @@
 """Shopping baskets in the place of Location-30: what the research's case L says of the attacks' order must hold here.
 
-Location-30 could not be had. The case G is its stand-in: sparse binary records (5,921 distinct real baskets, 169 goods),
-100 or 30 classes made by clustering as those of Purchase-100 were, the research's model and settings (MLP inputs-128-
-classes, SGD with rate .05 and momentum .9, batches of 64, 60 epochs; 2,000 members, 2,000 non-members). Every threshold
-below was written before the first figure was seen, from relations that the research measured on case L, none from G:
-its table has AUC .810 for the loss, .885 for LiRA offline and .941 to .947 online; TPR at .1 % of 13.1 % with each
-record's own variance and 23.6 % with a shrunk one (finding 4), 30.7 % with 62 references; quantile regression as good as
-the loss (.79 against .796), with .24 % at .1 % where an honest fit and 6.24 % where a leaky one was scored.
+Location-30 could not be had. The case G is its stand-in: sparse binary records (5,921 distinct real baskets of 169
+goods), 100 or 30 classes made by clustering as those of Purchase-100 were, the research's model and settings (MLP
+inputs-128-classes, SGD with rate .05 and momentum .9, batches of 64, 60 epochs; 2,000 members, 2,000 non-members).
+Every threshold below was written before the first figure was seen, from relations that the research measured on case L,
+none from G: its table has AUC .810 for the loss, .885 for LiRA offline and .941 to .947 online; TPR at .1 % of 13.1 %
+with each record's own variance and 23.6 % with a shrunk one (finding 4), 30.7 % with 62 references; quantile regression
+as good as the loss (.79 against .796), with .24 % at .1 % where an honest fit and 6.24 % where a leaky one was scored.
 """
 
 from collections.abc import Callable
