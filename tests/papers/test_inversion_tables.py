@@ -21,7 +21,7 @@ FULL = {"iterations": 1500, "restarts": 30, "record_gradients": None}
 
 @pytest.mark.parametrize(
     ("size", "updates", "params", "least", "random", "seconds"),
-    [(8, 6, {}, 0.91, "random population records 0.5", 5), (32, 3, FULL, 0.67, "random population records 0.6", 120)],
+    [(8, 6, {}, 0.91, "random population records 0.5", 5), (32, 10, FULL, 0.67, "random population records 0.6", 120)],
 )
 def test_batches(
     shared_data: Path, size: int, updates: int, params: dict[str, Any], least: float, random: str, seconds: float
