@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from auditor.attacks.base import AltersTraining, ReadsTraining
 from auditor.attacks.membership.watch import Watch
 from auditor.config.settings import FederationSettings, PrivacySettings
 from auditor.core.errors import AuditorError
+from auditor.core.seeds import derive_seed
 from auditor.engine.game import Game
 from auditor.engine.packing import pack
 from auditor.engine.questions import Questions, questions
@@ -26,6 +27,15 @@ from auditor.simulation.recipe import local_recipe
 from auditor.simulation.release import client_privatisation
 from auditor.simulation.rounds import Deviation, PlayedRound, play_rounds
 from auditor.targets.target import Target
+
+ENOUGH = 400
+"""Questions that are asked, where time is short, before more than one round is watched."""
+
+TRIED = 8
+"""Candidates of the trial that says how long a question takes."""
+
+SHARE_WATCHED = 0.7
+"""Of the time for a training to be watched; the rest is for playing it."""
 
 MOST_FIGURES = 2**25
 """Figures of one kind that are kept of a log (128 MiB): rounds times clients times candidates."""
@@ -92,10 +102,12 @@ class Training:
         asked = questions(game, self.play.parts, clients=clients, seed=int(self._details["seed"]))
         if not len(asked.index) or not bool((asked.owner >= 0).any()):
             raise AuditorError("No client whose records could be asked about took part in a round.")
-        candidates = game.candidates[asked.index]
-        reads = attack if isinstance(attack, ReadsTraining) else None
-        watch = Watch(candidates, self._target.model, device=self._device, reads=reads)
         kept = self._kept(plan, senders=len(clients) if self._details["sees_clients"] else 1, asked=len(asked.index))
+        fits = None if seconds_left is None else self._fitting(game, plan, kept, asked, seconds=seconds_left)
+        if fits is not None:
+            kept, asked = fits
+        reads = attack if isinstance(attack, ReadsTraining) else None
+        watch = Watch(game.candidates[asked.index], self._target.model, device=self._device, reads=reads)
         deviation = plan.deviation(self.federation, lambda state, turn: _wanted(attack, state, watch, turn))
         for played in self._rounds(deviation):
             view = plan.view(played, self.play) if played.cohort.round in kept else None
@@ -106,7 +118,7 @@ class Training:
         if not watch.views:
             raise AuditorError("No round of the training released anything to this adversary.")
         expected = sum(bool(set(self._cohort(number)) - plan.own) for number in kept)
-        cut = len(watch.views) < expected
+        cut = fits is not None or len(watch.views) < expected
         output = pack_watched(_asked_only(watch, asked), self._facts(played=len(watch.views), cut=cut))
         return Made(output, cut)
 
@@ -118,6 +130,28 @@ class Training:
         most = max(1, MOST_FIGURES // max(1, senders * asked))
         rounds = sorted(plan.rounds)
         return frozenset(rounds[i] for i in spaced(len(rounds), min(most, len(rounds))))
+
+    def _fitting(
+        self, game: Game, plan: Vantage, kept: frozenset[int], asked: Questions, *, seconds: float
+    ) -> tuple[frozenset[int], Questions] | None:
+        """Fewer rounds and questions where all do not fit into the time, by a trial on a few; None where all fit."""
+        few = Watch(game.candidates[asked.index[:TRIED]], self._target.model, device=self._device)
+        cohort = tuple(self._cohort(min(kept)))
+        still = {name: torch.zeros_like(self._initial[name], device=self._device) for name in few.model.trainable}
+        before = {name: tensor.to(self._device) for name, tensor in self._initial.items()}
+        sent = {client: still for client in cohort} if plan.sees_clients and not plan.from_below else {}
+        for _ in range(2):  # the first one warms up
+            start = time.monotonic()
+            few.see(RoundView(0, before, sent, cohort, still))
+        each = (time.monotonic() - start) / len(few.candidates)
+        shares = thinned(SHARE_WATCHED * seconds / each, rounds=len(kept), questions=len(asked.index))
+        if shares == (len(kept), len(asked.index)):
+            return None
+        generator = torch.Generator().manual_seed(derive_seed(int(self._details["seed"]), "questions that fit"))
+        chosen = torch.randperm(len(asked.index), generator=generator)[: shares.questions].sort().values
+        numbers = sorted(kept)
+        rounds = frozenset(numbers[i] for i in spaced(len(numbers), shares.rounds))
+        return rounds, Questions(asked.index[chosen], asked.asked[chosen], asked.owner[chosen])
 
     def _facts(self, *, played: int, cut: bool) -> dict[str, Any]:
         records = self._target.model.shape.records_per_client
@@ -134,6 +168,28 @@ def _wanted(attack: AltersTraining | None, state: State, watch: Watch, turn: int
 def spaced(length: int, count: int) -> list[int]:
     """``count`` places of ``length``, evenly spaced, the last one always among them."""
     return sorted({length - 1 - math.floor(i * length / count) for i in range(count)}) if count else []
+
+
+class Thinned(NamedTuple):
+    """How many rounds are watched, and how many questions asked."""
+
+    rounds: int
+    questions: int
+
+
+def thinned(affordable: float, *, rounds: int, questions: int) -> Thinned:
+    """What fits: :data:`ENOUGH` questions before many rounds, and many rounds before more questions.
+
+    Args:
+        affordable: Questions that can be put to one round in the time, over all rounds.
+        rounds, questions: As many as there are.
+    """
+    if affordable >= rounds * questions:
+        return Thinned(rounds, questions)
+    few = min(questions, max(ENOUGH, int(affordable / rounds)))
+    if affordable < few:
+        return Thinned(1, max(2, min(questions, int(affordable))))
+    return Thinned(min(rounds, int(affordable / few)), few)
 
 
 def _asked_only(watch: Watch, asked: Questions) -> Watched:

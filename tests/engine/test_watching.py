@@ -17,7 +17,7 @@ from auditor.engine.paths import Paths
 from auditor.engine.plan import make_plan
 from auditor.engine.questions import NOBODY, owners, questions
 from auditor.engine.units import Made, Task, Unit
-from auditor.engine.watching import Training, spaced
+from auditor.engine.watching import Training, spaced, thinned
 from auditor.engine.work import make_work
 from auditor.engine.workshop import Workshop
 from auditor.learning.functional import FunctionalModel
@@ -202,3 +202,27 @@ def test_a_sum_is_handed_on_without_the_updates_in_it(tmp_path: Path) -> None:
             device="cpu",
         )
         assert bool(seen.senders) == sees  # type: ignore[union-attr]
+
+
+def test_where_time_is_short_enough_questions_come_before_many_rounds() -> None:
+    assert thinned(10_000, rounds=10, questions=1000) == (10, 1000)
+    assert thinned(6_000, rounds=10, questions=1000) == (10, 600)
+    assert thinned(2_000, rounds=10, questions=1000) == (5, 400)
+    assert thinned(450, rounds=10, questions=1000) == (1, 400)
+    assert thinned(90, rounds=10, questions=1000) == (1, 90)
+    assert thinned(90, rounds=10, questions=60) == (1, 60)
+    assert thinned(0, rounds=10, questions=60) == (1, 2)
+
+
+def test_a_model_too_slow_for_all_questions_is_asked_fewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "ENOUGH", 20)
+    workshop, (unit,), _ = units_of(tmp_path, "honest-server", rounds=9)
+    whole = kept(tmp_path, workshop.make(Task(unit, seconds_left=3600.0)))
+    assert not whole.meta["cut"]
+    assert whole.tensors["losses"].shape == (9, 3, len(GAME.is_member))
+    monkeypatch.setattr(watching, "SHARE_WATCHED", 1e-9)
+    made = workshop.make(Task(unit, seconds_left=3600.0))
+    found = kept(tmp_path, made)
+    assert made.cut
+    assert found.tensors["losses"].shape[0] == 1
+    assert 2 <= found.tensors["losses"].shape[2] < 20
