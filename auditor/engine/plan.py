@@ -323,7 +323,8 @@ class _Planner:
         updates = self._updates(cost, view) if view in _UPDATES else 1
         if control:
             updates = min(updates, CONTROL_UPDATES)
-        seconds = updates * self.speed.attack_seconds(cost, shape=shape)
+        # Figures about each round are taken while a training is watched; what reads them takes next to no time.
+        seconds = 0.0 if view == "rounds" else updates * self.speed.attack_seconds(cost, shape=shape)
         return PlannedAttack(
             scenario,
             attack.name,
