@@ -61,7 +61,7 @@ def record_level_for_people(evidence: Evidence) -> Fires | Unknown | None:
     if privacy.protects is None:
         return UNKNOWN
     if privacy.mechanism == "dp_sgd" and privacy.protects == "client":
-        return Fires("privacy.protects says client, but dp_sgd clips and noises each record.")
+        return Fires("privacy.protects says client, but DP-SGD clips and noises each record.")
     several = privacy.override.records_per_client if privacy.override else None
     if not several or several == 1 or spec is None or evidence.epsilon is None or privacy.claimed_epsilon is None:
         return None
@@ -73,6 +73,10 @@ def record_level_for_people(evidence: Evidence) -> Fires | Unknown | None:
     return None
 
 
+def _said(adjacency: str) -> str:
+    return adjacency.replace("_", "-")
+
+
 def adjacency_switched(evidence: Evidence) -> Fires | Unknown | None:
     """DP09."""
     privacy, spec, epsilon = evidence.privacy, evidence.spec, evidence.epsilon
@@ -82,7 +86,7 @@ def adjacency_switched(evidence: Evidence) -> Fires | Unknown | None:
         return Fires("privacy.adjacency is not stated.")
     used = evidence.privacy.practice.accounted_adjacency
     if used is not None and used != privacy.adjacency:
-        return Fires(f"privacy.adjacency says {privacy.adjacency}; the claim was computed under {used}.")
+        return Fires(f"privacy.adjacency says {_said(privacy.adjacency)}; the claim was computed under {_said(used)}.")
     claimed = privacy.claimed_epsilon
     if claimed is None or spec is None or epsilon is None or spec.change is not Adjacency.REPLACE_ONE:
         return None
@@ -91,7 +95,7 @@ def adjacency_switched(evidence: Evidence) -> Fires | Unknown | None:
     other = _epsilon(spec.model_copy(update={"adjacency": Adjacency.ADD_OR_REMOVE}))
     if other is not None and abs(other - claimed) <= max(_NEAR * claimed, 5e-3):
         return Fires(
-            f"The claimed epsilon {claimed:g} is the add-or-remove figure ({other:.3g}); under replace_one it is at "
+            f"The claimed epsilon {claimed:g} is the add-or-remove figure ({other:.3g}); under replace-one it is at "
             f"least {epsilon.lower:.4g}."
         )
     return None

@@ -101,7 +101,7 @@ RULES: tuple[Rule, ...] = (
         "DP07",
         HIGH,
         "The noise is smaller than declared",
-        "Add noise of noise_multiplier times the clipping norm to the sum, before dividing.",
+        "Add noise of privacy.noise_multiplier times the clipping norm to the sum, before dividing.",
         "Tramer et al. 2022 (arXiv:2202.12219)",
         "privacy.noise_multiplier",
         lint_code.noise_too_small,

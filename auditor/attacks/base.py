@@ -44,11 +44,12 @@ class Needs:
     def unmet(self, *, scenario: str, granted: frozenset[Grant], shape: TargetShape) -> list[str]:
         """Reasons why the attack does not apply; empty where it does."""
         reasons = [
-            f"needs {grant.value}; scenario '{scenario}' does not grant it" for grant in sorted(self.grants - granted)
+            f"needs an adversary that {grant.words}; scenario '{scenario}' does not grant it"
+            for grant in sorted(self.grants - granted)
         ]
         if self.one_of and not self.one_of & granted:
-            names = " or ".join(grant.value for grant in sorted(self.one_of))
-            reasons.append(f"needs {names}; scenario '{scenario}' grants neither")
+            names = " or ".join(grant.words for grant in sorted(self.one_of))
+            reasons.append(f"needs an adversary that {names}; scenario '{scenario}' grants neither")
         if self.modalities is not None and shape.modality not in self.modalities:
             reasons.append(f"is for {_list(self.modalities)}; the target is {shape.modality.value}")
         if self.tasks is not None and shape.task not in self.tasks:

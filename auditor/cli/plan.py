@@ -96,7 +96,7 @@ def _verdict(row: "PlannedAttack") -> str:
 
 def _totals(made: "Plan") -> list[str]:
     models = made.reference_models
-    lines = [f"About {duration(made.seconds)} of one core in all."]
+    lines = [_counted(made), f"About {duration(made.seconds)} of one core in all."]
     if models:
         lines += [
             f"{models} reference models, about {duration(models * made.reference_seconds)}, shared by all attacks."
@@ -109,6 +109,20 @@ def _totals(made: "Plan") -> list[str]:
         f"Memory: training holds about {_size(made.training_bytes)} in each worker, beside torch and activations."
     ]
     return [*lines, f"Protocol {made.protocol_sha256[:12]}: adversaries, parameters and limits as fixed now."]
+
+
+def _counted(made: "Plan") -> str:
+    """What is planned, and apart from it what does not apply and what is not run."""
+    from auditor.policy.words import count
+
+    planned, unfit, left = made.counts.values()
+    parts = [f"{count(planned, 'attack run')} planned"]
+    parts += [f"{unfit:,} not applicable"] if unfit else []
+    parts += [f"{left:,} not run"] if left else []
+    tail = ", each of them with its reason above" if unfit or left else ""
+    tried = sum(row.runs for row in made.attacks if row.what_if)
+    swept = f" Sweeps add {count(tried, 'run')}." if tried else ""
+    return f"{'; '.join(parts)}{tail}.{swept}"
 
 
 def _size(count: int) -> str:

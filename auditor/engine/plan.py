@@ -133,6 +133,16 @@ class Plan:
     trainings: int = 1
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How many attack runs are planned, do not apply and are not run; values of sweeps are no runs of the audit."""
+        rows = [row for row in self.attacks if not row.what_if]
+        ends = (OutcomeStatus.NOT_APPLICABLE, OutcomeStatus.NOT_RUN)
+        return {
+            "planned": sum(row.runs for row in rows),
+            **{str(end): sum(row.status == end for row in rows) for end in ends},
+        }
+
+    @property
     def replicated(self) -> tuple[PlannedAttack, ...]:
         """The attacks that are done on every training."""
         rows = (row for row in self.attacks if row.runs and not row.what_if and not row.control)
@@ -161,6 +171,7 @@ class Plan:
         return {
             "protocol_sha256": self.protocol_sha256,
             "protocol": dict(self.protocol),
+            "counts": self.counts,
             "estimated_seconds": round(self.seconds, 1),
             "training_seconds": round(self.training_seconds, 2),
             "watching_seconds": round(self.watching_seconds, 2),
@@ -420,7 +431,7 @@ def _unmet(attack: Attack, scenario: str, grants: EffectiveGrants, shape: Target
     reasons = attack.needs.unmet(scenario=scenario, granted=grants.granted, shape=shape)
     asked = attack.needs.grants | (attack.needs.one_of if not attack.needs.one_of & grants.granted else frozenset())
     for grant in sorted(asked & grants.withheld.keys()):
-        plain = f"needs {grant.value}; scenario"
+        plain = f"needs an adversary that {grant.words}; scenario"
         reasons = [reason for reason in reasons if not reason.startswith(plain)]
-        reasons.append(f"needs {grant.value}, which is withheld: {grants.withheld[grant]}")
+        reasons.append(f"needs an adversary that {grant.words}, which is withheld: {grants.withheld[grant]}")
     return reasons

@@ -1,5 +1,6 @@
 """Words for the parts of a run: measures, attacks, scenarios, outcomes."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
@@ -7,6 +8,7 @@ from markupsafe import Markup
 from auditor.core.findings import Finding, FindingStatus
 from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
 from auditor.core.results import Results
+from auditor.core.words import entry_of, plain
 from auditor.report.formatting import interval_ends, measured, percent, quantity
 from auditor.report.strings import Strings
 
@@ -103,6 +105,23 @@ def ends(measurement: Measurement) -> tuple[str, str]:
 def floor_text(measurement: Measurement) -> str:
     """What is reached without any attack."""
     return "–" if measurement.floor is None else quantity(measurement.floor, measurement.unit)
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text."""
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", text)
+
+
+def first_sentence(text: str) -> str:
+    """What a text begins with, up to its first full stop."""
+    return split_sentences(text)[0]
+
+
+def choice_words(value: str) -> str:
+    """A word of the settings' own vocabulary for readers: ``dp_sgd`` is DP-SGD, ``fixed_size`` fixed size."""
+    entry = entry_of(value) if "_" in value else None
+    name = entry.names[0] if entry else ""
+    return name if name and "_" not in name and plain(name) == plain(value) else value.replace("_", " ")
 
 
 def sentence_case(text: str) -> str:

@@ -1,6 +1,5 @@
 """Findings gathered into few rows: equal ones together, tests of the attacks and what does not apply apart."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from auditor.report.describe import (
     key_name,
     metric_name,
     sentence_case,
+    split_sentences,
     told_apart,
     value_with_interval,
 )
@@ -118,7 +118,7 @@ def _why(group: Sequence[Finding], outcomes: dict[str, Outcome]) -> str:
 
 def _conclusions(sentence: str) -> list[str]:
     """What follows the first sentence; the first one states the figure, which the row shows as such."""
-    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", sentence)[1:] or [sentence]
+    return split_sentences(sentence)[1:] or [sentence]
 
 
 def _figures(group: Sequence[Finding], results: Results, words: Strings) -> Iterator[_Figure]:

@@ -14,7 +14,7 @@ from auditor.core.grants import Grant
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.privacy import AccountingReport, AttackCaps, CapPoint, EpsilonAudit
 from auditor.core.results import Results, ScenarioSummary
-from auditor.report.describe import by_weight, key_name, metric_key, sentence_case
+from auditor.report.describe import by_weight, choice_words, first_sentence, key_name, metric_key, sentence_case
 from auditor.report.drawings import pack_title
 from auditor.report.formatting import Rounding, number, quantity
 from auditor.report.strings import Strings
@@ -113,6 +113,8 @@ def _value(value: Any) -> str:
             return "yes" if value else "no"
         case int() | float():
             return number(value)
+        case str() if _is_choice(value):
+            return choice_words(value)
         case list() | tuple():
             return ", ".join(_value(item) for item in value)
         case dict():
@@ -122,7 +124,7 @@ def _value(value: Any) -> str:
 
 def _is_choice(value: str) -> bool:
     """A word of the settings' own vocabulary, such as ``dp_sgd``: nothing a person could have phrased."""
-    return value.isascii() and value.islower() and value.replace("_", "").isalpha() and len(value) <= 24
+    return value.isascii() and value.islower() and value.replace("_", "").isalnum() and len(value) <= 24
 
 
 def _place(results: Results, path: str) -> str:
@@ -378,8 +380,10 @@ def _change(pairs: Sequence[tuple[Finding, Measure]], words: Strings) -> Measure
 
 
 def _named(finding: Finding) -> str:
-    """What a finding is about; its figures stand in the table of findings."""
-    return finding.sentence.partition(": ")[0] if finding.metric and ": " in finding.sentence else finding.sentence
+    """What a finding is about, as one part of a list; its figures stand in the table of findings."""
+    if finding.metric and ": " in finding.sentence:
+        return finding.sentence.partition(": ")[0]
+    return first_sentence(finding.sentence).rstrip(".")
 
 
 def _listed(groups: dict[str, list[str]]) -> tuple[MeasureToTake, ...]:

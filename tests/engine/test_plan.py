@@ -68,8 +68,8 @@ def test_an_attack_whose_only_grant_is_withheld_gives_that_as_reason(monkeypatch
     found = row(made, "inversion/labels")
     assert found.status == "not_applicable"
     assert found.reasons == (
-        "needs client_update, which is withheld: federation.aggregation.secure is enabled: only the sum over a "
-        "round's clients is visible",
+        "needs an adversary that sees the update of a single client, which is withheld: "
+        "federation.aggregation.secure is enabled: only the sum over a round's clients is visible",
     )
 
 
@@ -178,3 +178,26 @@ def test_an_attack_that_cannot_finish_its_least_work_is_not_begun(monkeypatch: p
     assert found.reasons[0].startswith("not within the budget: one update takes at least ")
     assert "budget.minutes is 1;" in found.reasons[0]
     assert row(planned(budget={"minutes": 1_000}), "inversion/labels").runs
+
+
+def test_what_does_not_apply_is_not_counted_as_planned() -> None:
+    made = planned(attacks="all")
+    unfit = [r for r in made.attacks if r.status == "not_applicable"]
+    assert unfit
+    assert made.counts["planned"] == sum(r.runs for r in made.attacks)
+    assert made.counts["not_applicable"] == len(unfit)
+    assert sum(made.counts.values()) == len(made.attacks)
+    assert made.to_json()["counts"] == made.counts
+    assert f"{len(unfit)} not applicable" in _totals(made)[0]
+    assert _totals(made)[0].startswith(f"{made.counts['planned']} attack runs planned; ")
+    assert "each of them with its reason above" in _totals(made)[0]
+    assert all(r.reasons for r in unfit)
+
+
+def test_values_of_a_sweep_are_counted_apart() -> None:
+    sweep = {"setting": "federation.local.batch_size", "values": [1, 4], "attacks": ["inversion/labels"]}
+    made = planned(sweeps=[{**sweep, "scenario": "honest-server"}])
+    tried = sum(r.runs for r in made.attacks if r.what_if)
+    assert tried
+    assert made.counts == planned().counts
+    assert f"Sweeps add {tried} run" in _totals(made)[0]

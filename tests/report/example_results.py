@@ -557,7 +557,7 @@ def only_failures() -> Example:
     update = {
         "outcomes": outcomes,
         "arrays": (),
-        "accounting": AccountingReport(epsilon=None, reason="dp_ftrl has no known bound for these settings."),
+        "accounting": AccountingReport(epsilon=None, reason="DP-FTRL has no known bound for these settings."),
         "run": base.results.run.model_copy(update={"complete": False}),
     }
     return Example(finished(base.results.model_copy(update=update)), {})
