@@ -124,15 +124,24 @@ def _scope(results: Results, words: Strings) -> Markup:
         text += words.html("scope.mechanism", mechanism=words.word("mechanism", mechanism))
     if not results.outcomes:
         return text + words.html("scope.nothing")
-    done = [o for o in results.outcomes if o.status == OutcomeStatus.MEASURED]
-    return text + words.html(
+    return text + _planned(results, words)
+
+
+def _planned(results: Results, words: Strings) -> Markup:
+    """How many attack runs were planned and gave a figure; those that do not apply here are counted apart."""
+    planned = [o for o in results.outcomes if o.status != OutcomeStatus.NOT_APPLICABLE]
+    others = len(results.outcomes) - len(planned)
+    if not planned:
+        return words.html("scope.none_applies", others=number(others))
+    text = words.html(
         "scope.adversaries",
-        measured=number(len(done)),
-        planned=number(len(results.outcomes)),
-        techniques=number(len({o.attack for o in results.outcomes})),
+        measured=number(sum(o.status == OutcomeStatus.MEASURED for o in planned)),
+        planned=number(len(planned)),
+        techniques=number(len({o.attack for o in planned})),
         scenarios=number(len({o.scenario for o in _tests(results)})),
-        members=number(shape.members),
+        members=number(results.target.shape.members),
     )
+    return text + (words.html("scope.others", others=number(others)) if others else Markup("."))
 
 
 def _counted(results: Results) -> list[Finding]:

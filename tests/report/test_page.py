@@ -3,10 +3,14 @@
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from auditor.core.measurement import OutcomeStatus
 from auditor.report.html import SECTIONS
+from auditor.report.load import load_evidence
+from tests.report import golden
 from tests.report.example_results import EXAMPLES, HOSTILE
 from tests.report.page_text import read
 
@@ -125,3 +129,13 @@ def test_page_one_names_trials_and_the_state_of_the_model(page_of: Callable[[str
     assert "on the trained model" in first
     assert re.search(r"Over [\d,\u202f]+ \w+", first)
     assert re.search(r"planned attack runs \(\d+ techniques\)", text)
+
+
+def test_what_does_not_apply_is_counted_apart_from_what_was_planned(tmp_path: Path) -> None:
+    folder = golden.written("tumour", tmp_path / "run")
+    outcomes = load_evidence(folder).results.outcomes
+    unfit = sum(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in outcomes)
+    assert 0 < unfit < len(outcomes)
+    text = " ".join("".join(read(golden.page_of_run(folder)).text).split())
+    assert re.search(rf"of {len(outcomes) - unfit} planned attack runs", text)
+    assert f"; {unfit} more do not apply here." in text
