@@ -6,8 +6,8 @@ from weakref import WeakValueDictionary
 import torch
 
 NAME = "lazy"
-"""The pretended device's name. Every build of torch knows this one, with autograd, without a kernel; nothing else uses it,
-and it is no accelerator: the device of third parties (``PrivateUse1``) would be one for the whole process."""
+"""The pretended device's name. Every build of torch knows this one, with autograd and without a kernel, and nothing
+else uses it. It is no accelerator; the device of third parties (``PrivateUse1``) would be one for the whole process."""
 
 _CpuGenerator = torch.Generator
 

@@ -9,12 +9,12 @@ What this shows, and what not, is in ``docs/decisions/0008-a-pretended-device-st
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.devices.generators import NAME, HeldGenerator
@@ -82,54 +82,69 @@ def playing() -> Iterator[str]:
     torch._C._set_only_lift_cpu_tensors(True)
     try:
         # In one thread: those of a device would only wait for each other.
-        with mock.patch.object(torch, "Generator", HeldGenerator), torch.autograd.set_multithreading_enabled(False):
-            with _Play():
-                yield DEVICE
+        alone = torch.autograd.set_multithreading_enabled(False)
+        with mock.patch.object(torch, "Generator", HeldGenerator), alone, _Play():
+            yield DEVICE
     finally:
         torch._C._set_only_lift_cpu_tensors(lifts)
 
 
 def _played(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     device = device_of(func, args, kwargs)
-    inside, named = pytree.tree_map(_inner, (tuple(args), dict(kwargs)))
-    if "device" in named:
-        named["device"] = None if named["device"] is None else _cpu_for(named["device"])
+    inside = [_inner(argument) for argument in args]
+    named = {name: _inner(argument) for name, argument in kwargs.items()}
+    if named.get("device") is not None:
+        named["device"] = _cpu_for(named["device"])
     found = func(*inside, **named)
-    return _returned(func, args, kwargs, found, held=device.type == NAME)
+    said = _written(func)
+    if not any(said):
+        return _held(found) if device.type == NAME else found
+    own = [each and _argument(each, args, kwargs) for each in said]
+    return _checked(own[0]) if len(own) == 1 else tuple(_checked(each) for each in own)
 
 
-def _inner(leaf: Any) -> Any:
-    return leaf.inner if isinstance(leaf, Held) else leaf
+def _inner(argument: Any) -> Any:
+    if isinstance(argument, Held):
+        return argument.inner
+    if isinstance(argument, list | tuple):
+        return [_inner(each) for each in argument]
+    return argument
 
 
 def _cpu_for(device: Any) -> torch.device:
     return torch.device("cpu") if torch.device(device).type == NAME else torch.device(device)
 
 
-def _returned(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], found: Any, *, held: bool) -> Any:
-    """The results where they belong: an argument that was written to is returned itself."""
-    said = func._schema.returns
-    written = [_written(func, args, kwargs, one.alias_info) for one in said]
-    if len(said) == 1:
-        return _placed(found, written[0], held=held)
-    if isinstance(found, tuple | list):
-        return type(found)(_placed(each, own, held=held) for each, own in zip(found, written, strict=True))
-    return found
+def _held(found: Any) -> Any:
+    if isinstance(found, Tensor):
+        return Held(found)
+    return type(found)(_held(each) for each in found) if isinstance(found, list | tuple) else found
 
 
-def _placed(found: Any, own: Any, *, held: bool) -> Any:
-    if own is None:
-        return pytree.tree_map_only(Tensor, Held, found) if held else found
-    if isinstance(own, Held):
-        assert own.shape == own.inner.shape, "the pretended device does not play a change of shape in place"
+class _Place(NamedTuple):
+    """Where in a call an argument stands that the operation writes to and returns."""
+
+    index: int
+    name: str
+
+
+@cache
+def _written(func: Any) -> tuple[_Place | None, ...]:
+    """For each result the argument that it is, by the schema's letters."""
+    places = {
+        frozenset(argument.alias_info.before_set): _Place(index, argument.name)
+        for index, argument in enumerate(func._schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    }
+    aliases = [one.alias_info for one in func._schema.returns]
+    return tuple(places[frozenset(a.before_set)] if a is not None and a.is_write else None for a in aliases)
+
+
+def _argument(place: _Place, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    return args[place.index] if place.index < len(args) else kwargs[place.name]
+
+
+def _checked(own: Any) -> Any:
+    """An argument that was written to is returned itself."""
+    assert not isinstance(own, Held) or own.shape == own.inner.shape, "a change of shape in place is not played"
     return own
-
-
-def _written(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], alias: Any) -> Any:
-    """The argument that a result is, by the schema's letters."""
-    if alias is None or not alias.is_write:
-        return None
-    for place, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.before_set == alias.before_set:
-            return args[place] if place < len(args) else kwargs[argument.name]
-    return None

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from tests.devices.generators import device_type
 
@@ -31,8 +30,10 @@ def device_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> torc
     Raises:
         RuntimeError: when its tensors or its generator lie where CUDA refuses them.
     """
-    leaves = pytree.arg_tree_leaves(*args, **kwargs)
-    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    tensors: list[Tensor] = []
+    generators: list[torch.Generator] = []
+    for argument in (*args, *kwargs.values()):
+        _sort(argument, tensors, generators)
     asked = kwargs.get("device")
     if asked is not None:
         device = torch.device(asked)
@@ -42,10 +43,20 @@ def device_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> torc
         device = tensors[0].device
         if len(tensors) > 1 and any(tensor.device != device for tensor in tensors):
             device = _mixed(func, args, tensors)
-    for leaf in leaves:
-        if isinstance(leaf, torch._C.Generator) and device_type(leaf) != device.type:
-            raise RuntimeError(f"Expected a '{device.type}' device type for generator but found '{device_type(leaf)}'")
+    for generator in generators:
+        if (own := device_type(generator)) != device.type:
+            raise RuntimeError(f"Expected a '{device.type}' device type for generator but found '{own}'")
     return device
+
+
+def _sort(argument: Any, tensors: list[Tensor], generators: list[torch.Generator]) -> None:
+    if isinstance(argument, Tensor):
+        tensors.append(argument)
+    elif isinstance(argument, list | tuple):
+        for each in argument:
+            _sort(each, tensors, generators)
+    elif isinstance(argument, torch._C.Generator):
+        generators.append(argument)
 
 
 def _mixed(func: Any, args: Sequence[Any], tensors: Sequence[Tensor]) -> torch.device:
