@@ -78,7 +78,8 @@ def _status(status: "FindingStatus | None") -> str:
 def _closing(found: "Comparison") -> str:
     unclear = sum(change.direction == "unclear" for change in found.findings)
     if not found.comparable:
-        return "No figure was compared."
+        again = f" To finish a run, give its command again: {'; '.join(found.unfinished)}." if found.unfinished else ""
+        return f"No figure was compared, for the reasons above.{again}"
     plain = f"{unclear} findings show no clear change (no figure, or intervals that overlap)"
     return f"{plain}; {len(found.regressions)} got worse."
 

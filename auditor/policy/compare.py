@@ -4,15 +4,16 @@ GDPR Art. 35(11) asks for a review when the risk changes; the triggers listed he
 Figures are compared by whole intervals, and only where both runs followed one protocol.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
 
 from auditor.core.base import Frozen
 from auditor.core.findings import Finding, FindingStatus
 from auditor.core.privacy import AccountingReport
 from auditor.core.results import Results
-from auditor.policy.words import number, percent
+from auditor.policy.changed_settings import SettingChange, added_by_tool, setting_changes
+from auditor.policy.unfinished import unfinished
+from auditor.policy.words import listed, number, percent
 
 
 class Direction(StrEnum):
@@ -43,21 +44,14 @@ class FindingChange(Frozen):
     worse: bool = False
 
 
-class SettingChange(Frozen):
-    """One setting that differs; a missing one is None."""
-
-    path: str
-    before: str | None
-    after: str | None
-
-
 class Comparison(Frozen):
     """What changed from one run to the next.
 
     Attributes:
         comparable: May figures be compared?
         before_sha256, after_sha256: Digests of the canonical results.
-        reasons: Why not.
+        reasons: Why not, with what an incomplete run lacks.
+        unfinished: The runs that are not complete, each with the command that goes on with it.
         cautions: What to keep in mind where they may.
         triggers: What changed of model, data, settings, tool and law packs: reasons to assess again.
     """
@@ -68,6 +62,7 @@ class Comparison(Frozen):
     before_sha256: str = ""
     after_sha256: str = ""
     reasons: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
     settings: tuple[SettingChange, ...] = ()
@@ -83,7 +78,7 @@ class Comparison(Frozen):
 def compare(before: Results, after: Results) -> Comparison:
     """Compare two judged runs."""
     reasons = tuple(_incomparable(before, after))
-    settings = tuple(_setting_changes(before.settings, after.settings))
+    settings = setting_changes(before.settings, after.settings)
     return Comparison(
         before=before.run.id,
         after=after.run.id,
@@ -91,6 +86,7 @@ def compare(before: Results, after: Results) -> Comparison:
         before_sha256=before.sha256,
         after_sha256=after.sha256,
         reasons=reasons,
+        unfinished=tuple(f"{r.run.id} ({r.run.command})" for r in (before, after) if not r.run.complete),
         cautions=tuple(_cautions(before, after)),
         triggers=tuple(_triggers(before, after, settings)),
         settings=settings,
@@ -106,7 +102,7 @@ def _incomparable(before: Results, after: Results) -> Iterator[str]:
         yield "a run does not say which protocol it followed"
     for results in (before, after):
         if not results.run.complete:
-            yield f"run {results.run.id} is incomplete"
+            yield f"run {results.run.id} is incomplete: {unfinished(results)}"
 
 
 def _cautions(before: Results, after: Results) -> Iterator[str]:
@@ -114,6 +110,8 @@ def _cautions(before: Results, after: Results) -> Iterator[str]:
         yield "the sample data differ, so a part of any difference may come from the sample"
     if before.run.tool_version != after.run.tool_version:
         yield f"the tool changed from version {before.run.tool_version} to {after.run.tool_version}"
+    if added := added_by_tool(before.settings, after.settings):
+        yield f"only one of the two versions of the tool has {listed(added)}; at its default, it counts as no change"
     if before.run.seed == after.run.seed and before.run.settings_sha256 == after.run.settings_sha256:
         yield "settings and seed are the same, so equal figures are a repetition and no second look"
 
@@ -210,21 +208,6 @@ def _epsilon(before: AccountingReport, after: AccountingReport) -> str:
     return (
         f"Epsilon was {quoted[0]} and is {quoted[1]}." if quoted[0] != quoted[1] else f"Epsilon is still {quoted[0]}."
     )
-
-
-def _setting_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[SettingChange]:
-    old, new = dict(_flat(before)), dict(_flat(after))
-    for path in sorted(old.keys() | new.keys()):
-        if old.get(path) != new.get(path):
-            yield SettingChange(path=path, before=old.get(path), after=new.get(path))
-
-
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
-    elif value is not None:
-        yield path, str(value)
 
 
 def _data(results: Results) -> frozenset[tuple[str, str]]:

@@ -2,9 +2,11 @@ import datetime
 
 import pytest
 
+from auditor.config.settings import AuditSettings
 from auditor.controls.catalogue import vocabulary
 from auditor.controls.status import mapped
 from auditor.core.findings import ControlStatus
+from auditor.core.measurement import OutcomeStatus
 from auditor.core.privacy import AccountingReport
 from auditor.policy.compare import Direction, compare
 from auditor.policy.judge import judged
@@ -142,3 +144,78 @@ def test_a_comparison_answers_what_one_run_cannot():
     assert both["gdpr-rec-78"] == ControlStatus.SUPPORTS
     assert alone["gdpr-art-35-11"] == ControlStatus.NOT_TESTED
     assert both["gdpr-art-35-11"] == ControlStatus.INCONCLUSIVE
+
+
+def unfinished_run():
+    failed = outcome(attack="membership/rmia", status=OutcomeStatus.FAILED, reasons=("ran out of memory on cpu.",))
+    late = outcome(
+        attack="membership/label-only",
+        status=OutcomeStatus.NOT_RUN,
+        reasons=("budget: no time was left of budget.minutes; run again with the same --out to go on",),
+    )
+    cut = inversion(recovered(0.1, 0.05, 0.2), notes=("The time budget allowed 2 of 8 updates; run again to go on.",))
+    never = outcome(attack="inversion/dager", status=OutcomeStatus.NOT_APPLICABLE, reasons=("is for text",))
+    made = run(0.2, 0.3, failed, late, cut, never, name="half")
+    return made.model_copy(update={"run": made.run.model_copy(update={"complete": False, "command": "auditor run a"})})
+
+
+def test_an_incomplete_run_is_named_with_what_is_missing():
+    found = compare(BEFORE, unfinished_run())
+    (reason,) = found.reasons
+    assert reason.startswith("run half is incomplete: ")
+    assert "membership/rmia for released-model (trained model) failed, because ran out of memory on cpu" in reason
+    assert "membership/label-only for released-model (trained model) was not run, because no time was left" in reason
+    assert "inversion/gradient-matching for honest-server (trained model) was cut short by the time budget" in reason
+    assert "dager" not in reason
+    assert found.unfinished == ("half (auditor run a)",)
+    assert not compare(BEFORE, BEFORE).unfinished
+
+
+def test_many_missing_parts_are_counted():
+    lost = [outcome(attack=f"membership/a{i}", status=OutcomeStatus.FAILED, reasons=("x",)) for i in range(8)]
+    made = run(0.2, 0.3, *lost)
+    half = made.model_copy(update={"run": made.run.model_copy(update={"complete": False})})
+    (reason,) = compare(BEFORE, half).reasons
+    assert reason.endswith("; and 3 more")
+
+
+def whole(**changes):
+    settings = {
+        "audit": {"name": "a", "release_context": "internal", "organisation": {"data_category": "ordinary"}},
+        "target": {"model": "m.py:build", "modality": "image", "data": {"path": "d.npz"}},
+        "federation": {"algorithm": "fedavg", "local": {"learning_rate": 0.1}},
+        "privacy": {"mechanism": "none"},
+    }
+    return AuditSettings.model_validate({**settings, **changes}).model_dump(mode="json")
+
+
+def without(settings, *path):
+    first, *rest = path
+    value = {k: v for k, v in settings.items() if k != first}
+    return value if not rest else {**settings, first: without(settings[first], *rest)}
+
+
+def test_a_setting_that_the_tool_added_at_its_default_is_no_change_of_the_user():
+    new = whole()
+    for old in (without(new, "trainings"), without(new, "federation", "batch_norm"), without(new, "epsilon_audit")):
+        for pair in ((old, new), (new, old)):
+            found = compare(run(0.2, 0.3, settings=pair[0]), run(0.1, 0.25, settings=pair[1]))
+            assert found.settings == ()
+            assert "settings of federation" not in found.triggers
+            assert any("at its default, it counts as no change" in caution for caution in found.cautions)
+
+
+def test_an_added_setting_away_from_its_default_is_a_change():
+    old, new = without(whole(), "trainings"), whole(trainings=4)
+    found = compare(run(0.2, 0.3, settings=old), run(0.2, 0.3, settings=new))
+    assert [(c.path, c.before, c.after) for c in found.settings] == [("trainings", None, "4")]
+
+
+def test_a_block_that_was_empty_and_is_given_is_a_change():
+    old = whole()
+    new = whole(
+        privacy={"mechanism": "none", "override": {"records": 50, "sampling_rate": 0.1, "steps": 3, "reason": "x"}}
+    )
+    assert old["privacy"]["override"] is None
+    found = compare(run(0.2, 0.3, settings=old), run(0.2, 0.3, settings=new))
+    assert "privacy.override.records" in {c.path for c in found.settings}

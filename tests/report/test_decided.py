@@ -161,7 +161,7 @@ def test_incomparable_runs_have_their_own_code(run_dir: Path, earlier: Path) -> 
     code, text = invoke("compare", path, run_dir)
     assert code == 3
     assert "Not comparable" in text
-    assert "No figure was compared." in text
+    assert "No figure was compared, for the reasons above." in text
     invoke("report", run_dir, "--formats", "html", "--against", path)
     assert "Figures cannot be compared" in page(load_evidence(run_dir), printed=False)
 
