@@ -5,7 +5,7 @@ goods), 100 or 30 classes made by clustering as those of Purchase-100 were, the 
 inputs-128-classes, SGD with rate .05 and momentum .9, batches of 64, 60 epochs; 2,000 members, 2,000 non-members).
 Every threshold below was written before the first figure was seen, from relations that the research measured on case L,
 none from G: its table has AUC .810 for the loss, .885 for LiRA offline and .941 to .947 online; TPR at .1 % of 13.1 %
-with each record's own variance and 23.6 % with a shrunk one (finding 4), 30.7 % with 62 references; quantile regression
+with each record's own variance and 23.6 % with a shrunk one (finding 4), 12.6 % with 4 references; quantile regression
 as good as the loss (.79 against .796), with .24 % at .1 % where an honest fit and 6.24 % where a leaky one was scored.
 """
 
@@ -29,7 +29,7 @@ from auditor.metrics.roc import RocSample, area_under_curve, tpr_at_fpr
 from auditor.observations.records import Records
 from auditor.observations.released import Queries
 from auditor.observations.returned import MembershipScores
-from tests.membership_cases import Pool, baskets, losses, pool, shared_model, train
+from tests.membership_cases import BASKETS, Pool, baskets, losses, pool, shared_model, train
 
 pytestmark = pytest.mark.papers
 
@@ -77,8 +77,8 @@ def figures(attack: Attack, models: Pool, references: int = 16) -> Figures:
 
 @pytest.fixture(scope="module", params=[100, 30], ids=["100 classes", "30 classes"])
 def models(request: pytest.FixtureRequest, shared_data: Path) -> Pool:
-    """64 models on complementary halves."""
-    return pool(baskets(shared_data, classes=request.param), pairs=32)
+    """24 models on complementary halves."""
+    return pool(baskets(shared_data, classes=request.param), pairs=12)
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +120,11 @@ def test_a_shrunk_variance_is_at_least_as_good_where_false_positives_are_rare(fo
     assert found("shrunk").rare.mean() > found("loss").rare.mean()
 
 
-def test_more_references_make_it_no_worse(models: Pool, found: Callable[[str], Figures]) -> None:
-    many = figures(ATTACKS["shrunk"], models, 62)
-    assert many.auc.mean() >= found("shrunk").auc.mean()
-    assert many.rare.mean() >= found("shrunk").rare.mean()
+def test_more_references_make_it_better(models: Pool, found: Callable[[str], Figures]) -> None:
+    """From 4 to 16 the research went from .927 to .947, and from 12.6 to 23.6 % at .1 %."""
+    few = figures(ATTACKS["shrunk"], models, 4)
+    assert few.auc.mean() < found("shrunk").auc.mean()
+    assert few.rare.mean() < found("shrunk").rare.mean()
 
 
 def test_quantile_regression_is_as_good_as_the_loss_and_not_leaky(found: Callable[[str], Figures]) -> None:
@@ -165,17 +166,23 @@ def null(models: Pool) -> Null:
     return Null(Queries(outputs, _loss(outputs, labels), labels, candidates.inputs), known)
 
 
+def halves(count: int) -> Tensor:
+    """Which candidates would be members, ``(count, candidates)``: nothing tells."""
+    order = torch.rand(count, BASKETS, generator=torch.Generator().manual_seed(7)).argsort(dim=1)
+    return order < BASKETS // 2
+
+
 def _loss(outputs: Tensor, labels: Tensor) -> Tensor:
     return losses(outputs.unsqueeze(0), labels)[0]
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_nothing_is_found_on_a_model_that_saw_no_candidate(models: Pool, null: Null, name: str) -> None:
-    """Twenty random halves, of which none made a reference model: intervals contain the false-positive rate."""
+def test_nothing_is_found_on_a_model_that_saw_no_candidate(null: Null, name: str) -> None:
+    """Twenty random halves, drawn apart from all training: intervals contain the false-positive rate."""
     scores = ATTACKS[name].run(null.seen, null.known, RunContext()).scores  # type: ignore[union-attr]
     rare = usual = 0
     areas = []
-    for truth in models.included[16:56:2]:
+    for truth in halves(20):
         sample = RocSample.of(scores[truth].numpy(), scores[~truth].numpy())
         points = tpr_at_fpr(sample, 0.001), tpr_at_fpr(sample, 0.01)
         rare += points[0].low <= 0.001 <= points[0].high
@@ -186,11 +193,11 @@ def test_nothing_is_found_on_a_model_that_saw_no_candidate(models: Pool, null: N
     assert abs(np.mean(areas) - 0.5) < 0.01
 
 
-def test_a_fit_on_the_scored_non_members_would_be_noticed(models: Pool, null: Null) -> None:
+def test_a_fit_on_the_scored_non_members_would_be_noticed(null: Null) -> None:
     """The peers' leak, made on purpose: on the same null target it "finds" members, which the honest fit does not."""
     attack, labels = ATTACKS["quantile"], null.seen.labels
     honest, leaky = [], []
-    for truth in models.included[16:24:2]:
+    for truth in halves(4):
         outside = ~truth
         assert null.seen.inputs is not None
         theirs = Records(null.seen.inputs[outside], labels[outside])
