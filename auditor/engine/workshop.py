@@ -124,7 +124,12 @@ class Workshop:
         known = Knowledge(self.target.model, population=population)
         context = RunContext(device=self.device, seed=int(by["seed"]))
         sent = attack.alter(self.target.model, self._state(unit), known, context)
-        return replace(sent, state=_moved(sent.state, self.device))
+        own = sent.for_client
+        return replace(
+            sent,
+            state=_moved(sent.state, self.device),
+            for_client=own and (lambda place: _moved(own(place), self.device)),
+        )
 
     def _training(self, unit: Unit) -> Training:
         return Training(unit, self.target, initial=self.models.initial(), device=self.device)

@@ -100,7 +100,7 @@ def _played(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     if not any(said):
         return _held(found) if device.type == NAME else found
     own = [each and _argument(each, args, kwargs) for each in said]
-    return _checked(own[0]) if len(own) == 1 else tuple(_checked(each) for each in own)
+    return _itself(own[0]) if len(own) == 1 else tuple(_itself(each) for each in own)
 
 
 def _inner(argument: Any) -> Any:
@@ -144,7 +144,8 @@ def _argument(place: _Place, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     return args[place.index] if place.index < len(args) else kwargs[place.name]
 
 
-def _checked(own: Any) -> Any:
-    """An argument that was written to is returned itself."""
-    assert not isinstance(own, Held) or own.shape == own.inner.shape, "a change of shape in place is not played"
+def _itself(own: Any) -> Any:
+    """An argument that was written to is returned itself, in the shape that it has now."""
+    if isinstance(own, Held) and (own.shape, own.stride()) != (own.inner.shape, own.inner.stride()):
+        torch.Tensor.data.__set__(own, Held(own.inner))  # type: ignore[attr-defined]
     return own

@@ -64,6 +64,8 @@ ALLOWED: dict[str, Callable[[Tensor, Tensor, str], Tensor]] = {
     "own generator": lambda x, c, d: x + torch.randn(4, device=d, generator=torch.Generator(d).manual_seed(1)),
     "in place": lambda x, c, d: x.clone().mul_(2).add_(1),
     "view written to": lambda x, c, d: _written(x),
+    "vector times matrix": lambda x, c, d: x[0] @ x,
+    "changed in shape in place": lambda x, c, d: x.clone().unsqueeze_(0).squeeze_(0).t_(),
     "sorted": lambda x, c, d: x.sort(dim=1).values,
     "convolution": lambda x, c, d: F.conv1d(x[None], x[:, :, None]),
     "per-record gradients": lambda x, c, d: torch.func.vmap(torch.func.grad(lambda row: row.pow(3).sum()))(x),
