@@ -10,11 +10,12 @@ from scipy import stats
 from auditor.auditing.game import COINS, LEVEL, EpsilonBound, Floats, correctness
 from auditor.auditing.weighted import price
 
-WALKS = 2000
 STEP = 0.02
 LARGEST = 12.0
 CHECKPOINTS = 64
 FEWEST_GUESSES = 5
+TOLERANCE = 1e-9
+"""Of the critical evidence, which is taken from above."""
 
 
 def walk_bound(
@@ -24,9 +25,9 @@ def walk_bound(
 
     Under epsilon-DP the guesses, revealed surest first, are right no more often than independent coins of
     ``e^eps / (1 + e^eps)``, jointly (proof in docs/proofs/epsilon-audits.md, after Steinke et al., 2023,
-    arXiv:2305.08846, proposition 5.1). So the largest binomial evidence along the walk is compared with that of
-    simulated walks: one test for all numbers of guesses. For delta > 0 the level also pays ``canaries * delta /
-    (1 + e^eps)`` (section 3 of the proofs).
+    arXiv:2305.08846, proposition 5.1). So the largest binomial evidence along the walk is compared with its law for
+    such coins, which is computed and not simulated: one test for all numbers of guesses. For delta > 0 the level
+    also pays ``canaries * delta / (1 + e^eps)`` (section 3 of the proofs).
 
     Args:
         scores: Of the canaries; higher means more likely in.
@@ -45,7 +46,7 @@ def walk_bound(
         epsilon=epsilon,
         delta=delta,
         level=level,
-        method="one run, all numbers of guesses at once by a simulated walk",
+        method="one run, all numbers of guesses at once by a walk",
         proven=True,
         canaries=m,
         guesses=m,
@@ -67,35 +68,55 @@ def _largest_refuted(counts: NDArray[np.int64], canaries: int, error: float, del
     for index in range(round(LARGEST / STEP) + 1):
         left = error - price(canaries, delta, index * STEP)
         table = _tables(canaries, index)
-        if left <= 0 or _evidence(counts[None, :], table)[0] <= _critical(canaries, index, left):
+        if left <= 0 or _evidence(counts, table) <= critical(canaries, index, left):
             break
         refuted = index * STEP
     return refuted
 
 
 @lru_cache(maxsize=2048)
-def _critical(canaries: int, index: int, error: float) -> float:
-    """Evidence that a fair walk exceeds with probability at most ``error``, simulation error included."""
-    simulated = np.sort(_evidence(_simulated(canaries, index), _tables(canaries, index)))
-    rank = math.ceil((1 - error) * (WALKS + 1))
-    return float(simulated[rank - 1]) if rank <= WALKS else math.inf
+def critical(canaries: int, index: int, error: float) -> float:
+    """Evidence that a walk of independent guesses at this epsilon exceeds with chance at most ``error``.
+
+    Args:
+        canaries: All are guessed.
+        index: Of epsilon on the grid of steps of 0.02.
+        error: In (0, 1).
+    """
+    low, high = 0.0, -math.log(error) + math.log(CHECKPOINTS)  # at this end by the union bound
+    while high - low > TOLERANCE:
+        middle = (low + high) / 2
+        low, high = (low, middle) if exceeds(canaries, index, middle) <= error else (middle, high)
+    return high
+
+
+def exceeds(canaries: int, index: int, evidence: float) -> float:
+    """Chance that a walk of independent Bernoulli(e^eps / (1 + e^eps)) guesses shows more than so much evidence.
+
+    From checkpoint to checkpoint the law of the count is convolved with that of the new guesses; what has come above
+    the bar is taken out and added up.
+
+    Args:
+        canaries, index: As above.
+        evidence: The bar.
+    """
+    q = 1 / (1 + math.exp(-index * STEP))
+    law, out = np.ones(1), 0.0
+    for step, table in zip(np.diff(checkpoints(canaries), prepend=0), _tables(canaries, index), strict=True):
+        law = np.convolve(law, stats.binom.pmf(np.arange(step + 1), step, q))
+        bar = int(np.searchsorted(table, evidence, side="right"))
+        out += float(law[bar:].sum())
+        law = law[:bar]
+    return out
 
 
 @lru_cache(maxsize=2048)
 def _tables(canaries: int, index: int) -> tuple[Floats, ...]:
-    """Minus the log of the binomial tail at each checkpoint, by number of right guesses."""
+    """Minus the log of the binomial tail at each checkpoint, by number of right guesses; rises with it."""
     q = 1 / (1 + math.exp(-index * STEP))
-    return tuple(-stats.binom.logsf(np.arange(k + 1) - 1, k, q) for k in checkpoints(canaries))
+    found = (-stats.binom.logsf(np.arange(k + 1) - 1, k, q) for k in checkpoints(canaries))
+    return tuple(np.maximum.accumulate(table) for table in found)
 
 
-def _simulated(canaries: int, index: int) -> NDArray[np.int64]:
-    """Right guesses at each checkpoint of walks of fair coins at this epsilon, ``(walks, checkpoints)``."""
-    q = 1 / (1 + math.exp(-index * STEP))
-    steps = np.diff(checkpoints(canaries), prepend=0)
-    random = np.random.default_rng([canaries, index])
-    return np.cumsum(random.binomial(steps[None, :], q, size=(WALKS, len(steps))), axis=1)
-
-
-def _evidence(counts: NDArray[np.int64], tables: tuple[Floats, ...]) -> Floats:
-    values = np.stack([table[counts[:, place]] for place, table in enumerate(tables)], axis=1)
-    return np.asarray(values.max(axis=1), dtype=np.float64)
+def _evidence(counts: NDArray[np.int64], tables: tuple[Floats, ...]) -> float:
+    return max(float(table[count]) for table, count in zip(tables, counts, strict=True))

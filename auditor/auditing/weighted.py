@@ -69,7 +69,7 @@ def weighted_bound(
     weights = np.repeat([weight for weight, _ in counts], [size for _, size in counts])
     count, most = int(weights[right[:guesses]].sum()), int(weights.sum())
     return EpsilonBound(
-        epsilon=_smallest(count, counts, m, delta, 1 - level),
+        epsilon=smallest(count, counts, m, delta, 1 - level),
         delta=delta,
         level=level,
         method="one run, sure guesses count more (after Steinke et al., 2023, arXiv:2305.08846)",
@@ -77,7 +77,7 @@ def weighted_bound(
         canaries=m,
         guesses=guesses,
         correct=int(right[:guesses].sum()),
-        ceiling=_smallest(most, counts, m, delta, 1 - level),
+        ceiling=smallest(most, counts, m, delta, 1 - level),
         assumptions=(COINS, PRESET),
     )
 
@@ -104,13 +104,18 @@ def tail(count: int, counts: tuple[tuple[int, int], ...], *, epsilon: float) -> 
         counts: As from :func:`sizes`.
         epsilon: Of the hypothesis.
     """
+    return float(_tails(counts, epsilon)[count])
+
+
+@lru_cache(maxsize=128)
+def _tails(counts: tuple[tuple[int, int], ...], epsilon: float) -> Floats:
     q = 1 / (1 + math.exp(-epsilon))
     law = np.ones(1)
     for weight, size in counts:
         spread = np.zeros(weight * size + 1)
         spread[::weight] = stats.binom.pmf(np.arange(size + 1), size, q)
         law = np.convolve(law, spread)
-    return float(law[count:].sum())
+    return np.asarray(law[::-1].cumsum()[::-1])
 
 
 def price(canaries: int, delta: float, epsilon: float) -> float:
@@ -119,7 +124,9 @@ def price(canaries: int, delta: float, epsilon: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _smallest(count: int, counts: tuple[tuple[int, int], ...], canaries: int, delta: float, error: float) -> float:
+def smallest(count: int, counts: tuple[tuple[int, int], ...], canaries: int, delta: float, error: float) -> float:
+    """The largest epsilon that a weighted count refutes at this chance of an error; 0 where it refutes none."""
+
     def excess(epsilon: float) -> float:
         return tail(count, counts, epsilon=epsilon) + price(canaries, delta, epsilon) - error
 

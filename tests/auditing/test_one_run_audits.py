@@ -1,6 +1,7 @@
 """Audits of one run: errors of the first kind, power against the research, and the worst cases in closed form."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from auditor.auditing.trade_off import (
     is_refuted,
     mu_of_epsilon,
 )
-from auditor.auditing.walk import walk_bound
+from auditor.auditing.walk import STEP, checkpoints, critical, exceeds, walk_bound
 
 DELTA = 1e-5
 Game = tuple[Floats, NDArray[np.bool_]]
@@ -34,9 +35,14 @@ def laplace(m: int, epsilon: float, random: np.random.Generator) -> Game:
     return 2.0 * coins - 1 + random.laplace(scale=2 / epsilon, size=m), coins
 
 
+@cache
+def _mu(epsilon: float) -> float:
+    return mu_of_epsilon(epsilon, DELTA)
+
+
 def normal(m: int, epsilon: float, random: np.random.Generator) -> Game:
     coins = random.random(m) < 0.5
-    return coins + random.normal(scale=1 / mu_of_epsilon(epsilon, DELTA), size=m), coins
+    return coins + random.normal(scale=1 / _mu(epsilon), size=m), coins
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, 2.0])
@@ -54,12 +60,29 @@ def test_false_alarms_of_the_walk(epsilon: float) -> None:
     assert alarms <= 14
 
 
+@pytest.mark.parametrize("m", [100, 300, 1000])
+def test_the_walks_error_is_computed_and_at_most_five_percent(m: int) -> None:
+    """At every fifth epsilon up to 3; and not far below, which would be power given away."""
+    for index in range(0, 151, 5):
+        chance = exceeds(m, index, critical(m, index, 0.05))
+        assert 0.035 <= chance <= 0.05
+
+
+def test_the_walks_law_is_that_of_independent_guesses() -> None:
+    random, q = np.random.default_rng(0), 1 / (1 + math.exp(-1.0))
+    counts = np.cumsum(random.random((20_000, 300)) < q, axis=1)
+    evidence = np.max([-stats.binom.logsf(counts[:, k - 1] - 1, k, q) for k in checkpoints(300)], axis=0)
+    for bar in (2.0, 4.0, 6.0):
+        assert exceeds(300, round(1 / STEP), bar) == pytest.approx((evidence > bar).mean(), abs=0.012)
+
+
 @pytest.mark.papers
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, 2.0])
-def test_false_alarms_of_the_walk_over_a_thousand_draws(epsilon: float) -> None:
+def test_false_alarms_of_the_walk_over_ten_thousand_draws(epsilon: float) -> None:
+    """At most 5 % (and the chance of 10,000 draws: 5.63 % would have probability 0.2 %)."""
     random = np.random.default_rng(int(epsilon) + 21)
-    alarms = sum(walk_bound(*laplace(1000, epsilon, random), delta=0).epsilon > epsilon for _ in range(1000))
-    assert alarms <= 71
+    alarms = sum(walk_bound(*laplace(1000, epsilon, random), delta=0).epsilon > epsilon for _ in range(10_000))
+    assert alarms <= 563
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, 2.0])
