@@ -3,12 +3,13 @@
 Every field that is None is unknown, and a rule that needs it is not counted as checked.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from auditor.accounting.spec import PrivacySpec
 from auditor.config.settings import FederationSettings, PrivacySettings
-from auditor.core.privacy import EpsilonEstimate
+from auditor.core.privacy import Agreement, EpsilonEstimate
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Evidence:
         spec: None where no specification could be made.
         epsilon: None where there is none.
         records: Training records.
+        people: People whose data the deployment trains on, where somebody declared it.
     """
 
     federation: FederationSettings
@@ -60,3 +62,18 @@ class Evidence:
     records: int | None = None
     model: ModelTraits | None = None
     observed: ObservedMechanism | None = None
+    people: int | None = None
+
+    @property
+    def claim_is_judged(self) -> bool:
+        """May the claimed epsilon be compared with the recomputed one?
+
+        Not where the accountants disagree; nor where epsilon is that of a sample and more people were declared: with
+        more records the same settings give a smaller epsilon. The verdict on the claim keeps to the same.
+        """
+        epsilon, privacy = self.epsilon, self.privacy
+        if epsilon is None or privacy.claimed_epsilon is None or epsilon.agreement is Agreement.DISPUTED:
+            return False
+        named = privacy.override is not None and privacy.override.records is not None
+        sampled = privacy.protects == "record" and not named and (self.people or 0) > (self.records or math.inf)
+        return not (sampled and math.isfinite(epsilon.upper) and epsilon.sampler != "full")

@@ -39,7 +39,7 @@ def _units(evidence: Evidence) -> int | None:
 def per_round_epsilon(evidence: Evidence) -> Fires | Unknown | None:
     """DP04: the claim equals one round's or one step's epsilon while the total is above it."""
     claimed, spec, total = evidence.privacy.claimed_epsilon, evidence.spec, evidence.epsilon
-    if claimed is None or spec is None or total is None:
+    if claimed is None or spec is None or total is None or not evidence.claim_is_judged:
         return UNKNOWN
     if total.lower <= claimed * (1 + _NEAR) or spec.steps <= 1:
         return None
@@ -65,6 +65,8 @@ def record_level_for_people(evidence: Evidence) -> Fires | Unknown | None:
     several = privacy.override.records_per_client if privacy.override else None
     if not several or several == 1 or spec is None or evidence.epsilon is None or privacy.claimed_epsilon is None:
         return None
+    if not evidence.claim_is_judged:
+        return UNKNOWN
     if evidence.epsilon.lower > privacy.claimed_epsilon:
         return Fires(
             f"One person has up to {several} records; for all of them epsilon is at least "
@@ -90,7 +92,7 @@ def adjacency_switched(evidence: Evidence) -> Fires | Unknown | None:
     claimed = privacy.claimed_epsilon
     if claimed is None or spec is None or epsilon is None or spec.change is not Adjacency.REPLACE_ONE:
         return None
-    if epsilon.lower <= claimed * (1 + _NEAR) or spec.counts_as is not None:
+    if epsilon.lower <= claimed * (1 + _NEAR) or spec.counts_as is not None or not evidence.claim_is_judged:
         return None
     other = _epsilon(spec.model_copy(update={"adjacency": Adjacency.ADD_OR_REMOVE}))
     if other is not None and abs(other - claimed) <= max(_NEAR * claimed, 5e-3):
@@ -154,12 +156,17 @@ def inconsistent_steps(evidence: Evidence) -> Fires | Unknown | None:
 
 
 def rounded_down(evidence: Evidence) -> Fires | Unknown | None:
-    """DP20: the claim is the real epsilon, rounded down to the digits it is written with."""
+    """DP20: the claim is the real epsilon, rounded down to the digits it is written with.
+
+    Where the claim itself is not judged, nobody knows what it was rounded from.
+    """
     if evidence.privacy.practice.claims_anonymous:
         return Fires("The documents call the result “anonymous”; epsilon does not say so.")
     claimed, epsilon = evidence.privacy.claimed_epsilon, evidence.epsilon
     if claimed is None or epsilon is None:
         return UNKNOWN if evidence.privacy.practice.claims_anonymous is None else None
+    if not evidence.claim_is_judged:
+        return UNKNOWN
     digits = len(f"{claimed!r}".split(".")[1]) if "." in f"{claimed!r}" and claimed % 1 else 0
     unit = 10.0**-digits
     if claimed < epsilon.lower < claimed + unit:

@@ -44,6 +44,7 @@ def accounting_report(
     model: ModelTraits | None = None,
     observed: ObservedMechanism | None = None,
     effort: Effort | None = None,
+    people: int | None = None,
 ) -> AccountingReport:
     """Account, cap and lint.
 
@@ -55,13 +56,14 @@ def accounting_report(
         model: What a walk over the model found.
         observed: What the simulation really did.
         effort: How hard to try.
+        people: Declared people in the deployment, where ``records`` may be a sample of theirs.
     """
     federation, privacy = settings.federation, settings.privacy
     spec, epsilon, reason, held = _epsilon(settings, records, silos, effort)
     profile = loss_profile(spec, effort) if spec and epsilon and math.isfinite(epsilon.upper) else None
     if epsilon is not None and profile is not None:
         epsilon = epsilon.model_copy(update={"mu_gdp": gdp_mu(profile)})
-    found = lint(Evidence(federation, privacy, spec, epsilon, records, model, observed))
+    found = lint(Evidence(federation, privacy, spec, epsilon, records, model, observed, people))
     return AccountingReport(
         epsilon=epsilon,
         reason=reason,

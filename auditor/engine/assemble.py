@@ -82,6 +82,7 @@ def assemble(
         silos=silos,
         model=traits_of(target.model, batch_norm=settings.federation.batch_norm),
         observed=observed,
+        people=settings.audit.organisation.subjects,
     )
     audits = judged_audits(games, settings, account=account)
     results = Results(

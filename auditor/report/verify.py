@@ -122,6 +122,7 @@ def _accounted_again(results: Results) -> Check:
         positions=results.positions,
         records=results.target.shape.members,
         silos=results.accounting.silos or None,
+        people=results.organisation.subjects,
     )
     found, expected = results.accounting.epsilon, again.epsilon
     if found is None or expected is None:

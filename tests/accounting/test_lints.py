@@ -1,6 +1,7 @@
 """Each misdeclaration rule fires on its planted mistake, and none on what is declared rightly."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from auditor.accounting.from_settings import spec_from_settings
 from auditor.accounting.lints import RULES, lint
 from auditor.accounting.spec import Refused
 from auditor.config.settings import PracticeSettings
-from auditor.core.privacy import LintSeverity
+from auditor.core.privacy import Agreement, LintSeverity
 from auditor.report.wording import overclaims
 from tests.accounting.specs import OWN, federation, privacy
 
@@ -178,3 +179,31 @@ def test_answers_about_a_mechanism_are_left_aside_where_there_is_none() -> None:
     bare = dict.fromkeys(("protects", "adjacency", "noise_multiplier", "clipping", "sampling", "delta"))
     found = lint(evidence(priv={"mechanism": "none", **bare}, divisor="actual_batch", claims_anonymous=True))
     assert [entry.id for entry in found.lints] == ["DP20"]
+
+
+@pytest.mark.parametrize("rule", ["DP04", "DP05", "DP09", "DP20"])
+def test_no_rule_speaks_of_a_claim_that_is_not_judged(rule: str) -> None:
+    """The accountants disagree, or epsilon is that of a sample: what the claim stands for is not known."""
+    planted = planted_claim(rule)
+    assert rule in {entry.id for entry in lint(planted).lints}
+    assert planted.epsilon is not None
+    disputed = replace(planted, epsilon=planted.epsilon.model_copy(update={"agreement": Agreement.DISPUTED}))
+    sample = replace(planted, people=1_000_000)
+    whole = replace(planted, people=planted.records)
+    assert rule not in {entry.id for entry in lint(disputed).lints}
+    assert rule not in {entry.id for entry in lint(sample).lints}
+    assert rule in {entry.id for entry in lint(whole).lints}
+
+
+def planted_claim(rule: str) -> Evidence:
+    """A claim below the recomputed epsilon in the way that the rule names."""
+    real = evidence()
+    assert real.epsilon is not None
+    several = {"override": {"reason": "as deployed", "records_per_client": 3}}
+    wrong: dict[str, dict[str, Any]] = {
+        "DP04": {"claimed_epsilon": _round_epsilon()},
+        "DP05": {**several, "claimed_epsilon": real.epsilon.upper},
+        "DP09": {"adjacency": "replace_one", "claimed_epsilon": real.epsilon.upper},
+        "DP20": {"claimed_epsilon": int(real.epsilon.lower * 10) / 10},
+    }
+    return evidence(priv=wrong[rule])

@@ -193,3 +193,13 @@ def test_accounting_never_imports_torch(audit: Path) -> None:
 
 def test_text_says_why_there_is_no_epsilon() -> None:
     assert "override.records" in accounting_text(report(records=None))
+
+
+def test_a_claim_about_more_people_than_the_sample_fires_no_rule_on_it() -> None:
+    claimed = report(priv={"claimed_epsilon": None}).epsilon
+    assert claimed is not None
+    low = {"claimed_epsilon": int(claimed.lower * 10) / 10}
+    assert "DP20" in {entry.id for entry in report(priv=low, people=4000).lints}
+    told = report(priv=low, people=100_000)
+    assert "DP20" not in {entry.id for entry in told.lints}
+    assert "DP20" not in told.lints_checked
