@@ -20,6 +20,19 @@ def rounded(value: float, *, up: bool, digits: int = 5) -> str:
     return f"{steps * unit:.{digits}g}"
 
 
+_COIN = "Under Poisson sampling each {unit} joins a step by a coin of its own, and nobody knows which steps it joined"
+_QUOTE = "so the two figures differ; quote that of the sampling that the code really does."
+_SAMPLING = {
+    "poisson": f"{_COIN}; batches cut from a shuffled order, as most data loaders make them, hide less of that as a "
+    "rule and give another figure: declare privacy.sampling: shuffled where the code does so.",
+    "shuffled": f"{_COIN}; shuffled batches hold each {{unit}} exactly once a pass, and the upper end above lets the "
+    f"adversary know in which batch, {_QUOTE}",
+    "fixed_size": f"{_COIN}; a draw of a fixed number ties each {{unit}} to the others, and its upper end above is a "
+    f"looser proof, {_QUOTE}",
+}
+"""Why one mechanism has another epsilon under another sampling, in a sentence each."""
+
+
 def _lines(report: AccountingReport) -> Iterator[str]:
     epsilon = report.epsilon
     if epsilon is None:
@@ -27,6 +40,8 @@ def _lines(report: AccountingReport) -> Iterator[str]:
     else:
         yield from _epsilon(epsilon, report.claimed_epsilon)
     yield from _alternatives(report)
+    if epsilon is not None and math.isfinite(epsilon.upper) and (why := _SAMPLING.get(epsilon.sampler)):
+        yield f"  Sampling: {why.format(unit=epsilon.unit)}"
     yield from _rounds(report)
     yield from _caps(report)
     yield from _lints(report)

@@ -71,3 +71,22 @@ def test_the_noise_for_an_epsilon_says_which_clients_it_is_for(auditor: Run, aud
     ran = auditor("account", audit, "--records", 5000, "--target-epsilon", 3)
     assert ran.code == 0, ran
     assert "Clients of equal size are assumed" in ran.out
+
+
+def test_another_sampling_with_another_epsilon_says_why(auditor: Run, audit: Path) -> None:
+    """The same noise and batches: two figures, and each output explains the other one in one sentence."""
+    told = {}
+    for sampling in ("poisson", "shuffled", "fixed_size"):
+        audit.write_text(BLOCKS.replace("sampling: poisson", f"sampling: {sampling}"))
+        ran = auditor("account", audit, "--records", 5000)
+        assert ran.code == 0, ran
+        (why,) = (line for line in ran.out.splitlines() if line.startswith("  Sampling: "))
+        told[sampling] = (ran.out.splitlines()[0], why)
+        assert why.count(". ") == 0
+        assert "a coin of its own" in why
+    assert len({first for first, _ in told.values()}) == 3
+    assert "declare privacy.sampling: shuffled" in told["poisson"][1]
+    assert "exactly once a pass" in told["shuffled"][1]
+    full = BLOCKS.replace("sampling: poisson", "sampling: full").replace("dp_sgd", "dp_fedavg")
+    audit.write_text(full.replace("protects: record", "protects: client"))
+    assert "  Sampling: " not in auditor("account", audit).out
