@@ -194,7 +194,11 @@ def test_nothing_is_found_on_a_model_that_saw_no_candidate(null: Null, name: str
 
 
 def test_a_fit_on_the_scored_non_members_would_be_noticed(null: Null) -> None:
-    """The peers' leak, made on purpose: on the same null target it "finds" members, which the honest fit does not."""
+    """The peers' leak, made on purpose: on the same null target it "finds" members, which the honest fit does not.
+
+    First written with AUC, which failed: a fit on the non-members narrows their scores around zero and leaves the area
+    at one half. The research speaks of the rate at .1 %, and so does this, with the threshold stated above.
+    """
     attack, labels = ATTACKS["quantile"], null.seen.labels
     honest, leaky = [], []
     for truth in halves(4):
@@ -209,6 +213,5 @@ def test_a_fit_on_the_scored_non_members_would_be_noticed(null: Null) -> None:
         )
         for known, kept in ((null.known, honest), (cheating, leaky)):
             scores = attack.run(null.seen, known, RunContext()).scores  # type: ignore[union-attr]
-            kept.append(area_under_curve(RocSample.of(scores[truth].numpy(), scores[outside].numpy())).value)
-    assert abs(np.mean(honest) - 0.5) < 0.02
-    assert abs(np.mean(leaky) - 0.5) > 0.05
+            kept.append(tpr_at_fpr(RocSample.of(scores[truth].numpy(), scores[outside].numpy()), 0.001).tpr)
+    assert np.mean(honest) <= NO_LEAK_THROUGH < np.mean(leaky)
