@@ -1,0 +1,178 @@
+"""Which candidate rows really stand behind a gradient: those whose silent neurons a direction of it leaves at zero."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from auditor.attacks.base import RunContext
+from auditor.attacks.inversion.row_span import Candidates, RowSpan
+
+_CHUNK = 2048
+_SPARE = 3
+"""Rows beyond the rank on which a direction must be zero by itself."""
+_ZERO = 1e-3
+_SURE = 2.0
+"""Standard deviations of the open numbers by which a neuron must stay silent."""
+_ALIVE = 1e-6
+_APART = 1e-2
+
+
+@dataclass(frozen=True)
+class Split:
+    """The directions found, one for each row of the batch.
+
+    Attributes:
+        directions: Of length one, ``(rank, found)``; ``left @ directions`` is the gradient at the layer's outputs, up
+            to a factor for each.
+        rows: The candidate that led to each, in coordinates of the basis, ``(found, rank)``.
+        agreement: Share of the neurons that are silent for that candidate exactly where its direction is zero.
+    """
+
+    directions: Tensor
+    rows: Tensor
+    agreement: Tensor
+
+    @classmethod
+    def none(cls, rank: int) -> "Split":
+        return cls(torch.empty(rank, 0).double(), torch.empty(0, rank).double(), torch.empty(0).double())
+
+    def __len__(self) -> int:
+        return self.directions.shape[1]
+
+    def across(self, sizes: Tensor) -> Tensor:
+        """What is orthogonal to all rows of the batch but one, in coordinates of the basis. ``(rank, found)``.
+
+        Args:
+            sizes: Of the span.
+        """
+        turned = self.directions / sizes[:, None]
+        unit: Tensor = turned / turned.norm(dim=0)
+        return unit
+
+
+def split(
+    span: RowSpan, candidates: Candidates, before: Tensor, context: RunContext, *, typical: Tensor, tests: int
+) -> Split:
+    """A direction for each row of the batch, as far as they are found.
+
+    The column of the gradient at the layer's outputs that belongs to a row is zero where that row leaves a ReLU
+    silent (Dimitrov et al., 2024, arXiv:2403.03945). There such columns are sought by sampling at a cost of 2^rows;
+    here each candidate says itself which neurons it silences, so each is tested: does the gradient hold a direction
+    that is zero on all of them? Numbers that the categories leave open are set to those of one typical row after the
+    other, and only such neurons are asked as stay silent for most values. A direction found is orthogonal to all
+    other rows of the batch, which strikes most false candidates and fixes numbers that it meets. At last the rows
+    still missing are tested by their most silent neurons alone: over several local steps others may wake up.
+
+    Args:
+        span: Of the first layer's gradient.
+        candidates: Rows to be tested.
+        before: Weight and bias of the first layer, ``(neurons, features + 1)``.
+        context: For the deadline.
+        typical: Rows whose numbers are tried where they are open, after zeros. ``(rows, features + 1)``.
+        tests: Candidates that are tested, at most, each counted as often as it is.
+    """
+    test, found, left = _Test.of(span, before), Split.none(span.rank), candidates
+    for tried in torch.cat([typical.new_zeros(1, span.basis.shape[1]), typical]).double():
+        tests -= len(left.rows)
+        known, found = found, test.directions(_with_numbers(left, tried, span), found, context, few=False)
+        left = _left(left, found, span.sizes) if len(found) > len(known) else left
+        done = len(found) == span.rank or not len(left.rows)
+        if done or not len(candidates.free) or tests < len(left.rows) or context.out_of_time:
+            break
+    if len(found) < span.rank and not context.out_of_time:
+        found = test.directions(left, found, context, few=True)
+    return found
+
+
+def _with_numbers(candidates: Candidates, row: Tensor, span: RowSpan) -> Candidates:
+    """The candidates with the numbers of ``row`` where they are open."""
+    amounts = candidates.free @ span.basis @ row
+    return Candidates(candidates.rows + amounts @ candidates.free, candidates.free)
+
+
+def _left(candidates: Candidates, found: Split, sizes: Tensor) -> Candidates:
+    """Candidates that may be the other rows, with such numbers as make them orthogonal to all directions found."""
+    across = found.across(sizes)
+    inner, values, outer = torch.linalg.svd(candidates.free @ across, full_matrices=True)
+    rank = int((values > _ZERO).sum())
+    amounts = (candidates.rows @ across @ outer[:rank].T) / values[:rank]
+    rows = candidates.rows - amounts @ inner[:, :rank].T @ candidates.free
+    apart = (rows @ across).abs().amax(1) > _APART * rows.norm(dim=1)
+    return Candidates(rows[~apart], inner[:, rank:].T @ candidates.free)
+
+
+@dataclass(frozen=True)
+class _Test:
+    """Tests candidates against one gradient.
+
+    Attributes:
+        left: Of the gradient, without neurons that no row moves, ``(neurons, rank)``.
+        neurons: What a row's coordinates make of each before the ReLU, ``(neurons, rank)``.
+        null: Length up to which noise and rounding explain what is left of a direction.
+    """
+
+    left: Tensor
+    neurons: Tensor
+    null: float
+
+    @classmethod
+    def of(cls, span: RowSpan, before: Tensor) -> "_Test":
+        lengths = span.left.norm(dim=1)
+        alive = lengths > lengths.max() * _ALIVE
+        return cls(span.left[alive], (before.double() @ span.basis.T)[alive], min(1e-2, max(1e-5, span.blur)))
+
+    def directions(self, guess: Candidates, found: Split, context: RunContext, *, few: bool) -> Split:
+        """``found`` and the directions that these candidates lead to.
+
+        Args:
+            guess: Candidates with their open numbers set.
+            found: Directions known already.
+            context: For the deadline.
+            few: Ask only as many neurons as are needed, the most silent ones.
+        """
+        tested = [found]
+        open_width = (self.neurons @ guess.free.T).norm(dim=1)
+        for rows in torch.split(guess.rows, _CHUNK):
+            if context.out_of_time:
+                context.shortened.append("the test of candidate rows ended at the deadline")
+                break
+            tested.append(self._tested(rows, open_width, few=few))
+        return _merged(tested, self.left.shape[1], least=10 * self.null)
+
+    def _tested(self, rows: Tensor, open_width: Tensor, *, few: bool) -> Split:
+        """Candidates ``(n, rank)`` whose silent neurons leave exactly one direction, with that direction."""
+        rank = self.left.shape[1]
+        needed = rank + _SPARE
+        if needed > len(self.left):
+            return Split.none(rank)
+        reached = rows @ self.neurons.T
+        cautious = reached + _SURE * open_width
+        enough = cautious.kthvalue(needed, dim=1).values
+        enough = enough if few else enough.clamp_min(0.0)
+        silent = (cautious <= enough[:, None]) & (reached < 0)
+        products = (self.left[:, :, None] * self.left[:, None]).flatten(1)
+        values, vectors = torch.linalg.eigh((silent.double() @ products).reshape(-1, rank, rank))
+        kept = (values[:, 0].clamp_min(0).sqrt() < self.null) & (silent.sum(1) >= needed)
+        if rank > 1:
+            kept &= values[:, 1].clamp_min(0).sqrt() > 3 * self.null
+        directions = vectors[kept, :, 0]
+        sizes = (directions @ self.left.T).abs()
+        agreement = ((sizes > max(_ZERO, self.null)) == (reached[kept] > 0)).double().mean(1)
+        return Split(directions.T, rows[kept], agreement)
+
+
+def _merged(parts: list[Split], rank: int, *, least: float) -> Split:
+    """Directions that are linearly independent by at least ``least``, those with the best agreement first."""
+    directions = torch.cat([part.directions for part in parts], 1)
+    agreement = torch.cat([part.agreement for part in parts])
+    kept, beside = list[int](), torch.zeros(rank, 0, dtype=torch.float64)
+    for i in agreement.argsort(descending=True, stable=True).tolist():
+        if len(kept) == rank:
+            break
+        new = directions[:, i]
+        new = new - beside @ (beside.T @ new)
+        if float(new.norm()) > least:
+            kept.append(i)
+            beside = torch.cat([beside, (new / new.norm())[:, None]], 1)
+    return Split(directions[:, kept], torch.cat([part.rows for part in parts])[kept], agreement[kept])
