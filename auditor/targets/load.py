@@ -14,6 +14,7 @@ from auditor.observations.model import Preprocessing, SharedModel
 from auditor.observations.records import Records
 from auditor.targets.code import Named
 from auditor.targets.deployed import deployed_weights, model_sha256
+from auditor.targets.doubts import doubts_of
 from auditor.targets.duplicates import content_hash
 from auditor.targets.factory import PROBE
 from auditor.targets.fields import Values
@@ -62,6 +63,13 @@ def load_and_probe(document: AuditDocument) -> tuple[Target, Probe]:
     )
     refuse_mixing(settings, seen, where)
     groups = _groups(loading)
+    doubts = doubts_of(
+        document,
+        members=len(rows["members"]),
+        matrix=scaled.inputs,
+        columns=scaled.preprocessing.columns,
+        labels=loading.labels.values,
+    )
     prior = given_prior(loading, shared.shape.input_shape)
     prior_facts = (f"an adversary may have the decoder {prior.name}, with latents of {prior.latent}",) if prior else ()
     target = Target(
@@ -73,7 +81,7 @@ def load_and_probe(document: AuditDocument) -> tuple[Target, Probe]:
         facts=tuple(
             dict.fromkeys([*_facts(loading, shared), *scaled.facts, *loss_facts, *deployed.facts, *prior_facts])
         ),
-        warnings=(*loading.splits.warnings, *warnings_of(settings, shared, seen, records, groups=groups)),
+        warnings=(*loading.splits.warnings, *warnings_of(settings, shared, seen, records, groups=groups), *doubts),
         layers=_layers(shared),
         model_name=settings.target.model,
         model_sha256=model_sha256(loading.accepted.factory),
