@@ -14,7 +14,7 @@ STEP = 0.02
 LARGEST = 12.0
 CHECKPOINTS = 64
 FEWEST_GUESSES = 5
-TOLERANCE = 1e-9
+TOLERANCE = 1e-6
 """Of the critical evidence, which is taken from above."""
 
 
@@ -41,7 +41,7 @@ def walk_bound(
     checks = checkpoints(m)
     counts = np.cumsum(right, dtype=np.int64)[checks - 1]
     epsilon = _largest_refuted(counts, m, 1 - level, delta)
-    best = _largest_refuted(checks, m, 1 - level, delta)
+    best = _ceiling(m, 1 - level, delta)
     return EpsilonBound(
         epsilon=epsilon,
         delta=delta,
@@ -62,16 +62,27 @@ def checkpoints(canaries: int) -> NDArray[np.int64]:
     return np.unique(np.round(spread).astype(np.int64))
 
 
+@lru_cache(maxsize=64)
+def _ceiling(canaries: int, error: float, delta: float) -> float:
+    return _largest_refuted(checkpoints(canaries), canaries, error, delta)
+
+
 def _largest_refuted(counts: NDArray[np.int64], canaries: int, error: float, delta: float) -> float:
     """The last epsilon of an increasing grid up to which all are refuted: one test at the true one decides."""
     refuted = 0.0
     for index in range(round(LARGEST / STEP) + 1):
         left = error - price(canaries, delta, index * STEP)
-        table = _tables(canaries, index)
-        if left <= 0 or _evidence(counts, table) <= critical(canaries, index, left):
+        if left <= 0 or not _refutes(_evidence(counts, canaries, index), canaries, index, left):
             break
         refuted = index * STEP
     return refuted
+
+
+def _refutes(evidence: float, canaries: int, index: int, error: float) -> bool:
+    """Is so much evidence less likely than ``error``? One checkpoint, or the union bound, often says so alone."""
+    if evidence <= -math.log(error):
+        return False
+    return evidence > math.log(CHECKPOINTS / error) or evidence > critical(canaries, index, error)
 
 
 @lru_cache(maxsize=2048)
@@ -83,7 +94,7 @@ def critical(canaries: int, index: int, error: float) -> float:
         index: Of epsilon on the grid of steps of 0.02.
         error: In (0, 1).
     """
-    low, high = 0.0, -math.log(error) + math.log(CHECKPOINTS)  # at this end by the union bound
+    low, high = 0.0, math.log(CHECKPOINTS / error)  # at this end by the union bound
     while high - low > TOLERANCE:
         middle = (low + high) / 2
         low, high = (low, middle) if exceeds(canaries, index, middle) <= error else (middle, high)
@@ -110,13 +121,13 @@ def exceeds(canaries: int, index: int, evidence: float) -> float:
     return out
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=64)
 def _tables(canaries: int, index: int) -> tuple[Floats, ...]:
     """Minus the log of the binomial tail at each checkpoint, by number of right guesses; rises with it."""
     q = 1 / (1 + math.exp(-index * STEP))
-    found = (-stats.binom.logsf(np.arange(k + 1) - 1, k, q) for k in checkpoints(canaries))
-    return tuple(np.maximum.accumulate(table) for table in found)
+    return tuple(-stats.binom.logsf(np.arange(k + 1) - 1, k, q) for k in checkpoints(canaries))
 
 
-def _evidence(counts: NDArray[np.int64], tables: tuple[Floats, ...]) -> float:
-    return max(float(table[count]) for table, count in zip(tables, counts, strict=True))
+def _evidence(counts: NDArray[np.int64], canaries: int, index: int) -> float:
+    q = 1 / (1 + math.exp(-index * STEP))
+    return -float(np.min(stats.binom.logsf(counts - 1, checkpoints(canaries), q)))
