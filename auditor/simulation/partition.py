@@ -97,7 +97,7 @@ def _topped_up(parts: list[Tensor], least: int) -> list[Tensor]:
 
 
 def _classes(records: Records) -> Tensor:
-    labels = records.labels
+    labels = records.labels.cpu()  # as for the other schemes: who holds what indexes tensors that stay there
     if labels.is_floating_point():
         # A regression target has no classes; tenths of its range of ranks play their part.
         ranks = labels.reshape(len(labels), -1)[:, 0].argsort().argsort()

@@ -9,6 +9,7 @@ What this shows, and what not, is in ``docs/decisions/0008-a-pretended-device-st
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 from unittest import mock
@@ -18,9 +19,25 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.devices.generators import NAME, HeldGenerator
-from tests.devices.rules import device_of
+from tests.devices.rules import Misplaced, device_of
 
 DEVICE = f"{NAME}:0"
+
+
+@dataclass
+class Log:
+    """What happened since :func:`playing` began.
+
+    Attributes:
+        refused: Mixings; code may catch the error and go another, slower way.
+        held: Tensors that were made on the device.
+    """
+
+    refused: list[str] = field(default_factory=list)
+    held: int = 0
+
+
+LOG = Log()
 
 
 class Held(Tensor):
@@ -40,6 +57,7 @@ class Held(Tensor):
             device=DEVICE,
         )  # fmt: skip
         held.inner = inner
+        LOG.held += 1
         return held
 
     @classmethod
@@ -77,6 +95,7 @@ class _Play(TorchDispatchMode):
 @contextmanager
 def playing() -> Iterator[str]:
     """The device for a block, as a value for ``device=``."""
+    LOG.refused, LOG.held = [], 0
     lifts = torch._C._only_lift_cpu_tensors()
     # Without it torch moves the tensor of `torch.tensor(values, device=...)` where no mode sees it.
     torch._C._set_only_lift_cpu_tensors(True)
@@ -90,7 +109,11 @@ def playing() -> Iterator[str]:
 
 
 def _played(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    device = device_of(func, args, kwargs)
+    try:
+        device = device_of(func, args, kwargs)
+    except Misplaced as error:
+        LOG.refused.append(str(error))
+        raise
     inside = [_inner(argument) for argument in args]
     named = {name: _inner(argument) for name, argument in kwargs.items()}
     if named.get("device") is not None:

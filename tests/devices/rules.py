@@ -19,6 +19,10 @@ _INDEXING = {"aten::index", "aten::_unsafe_index", "aten::index_put", "aten::ind
 _TAKES_NUMBERS = {"aten::masked_fill", "aten::masked_fill_", "aten::index_fill", "aten::index_fill_"}
 
 
+class Misplaced(RuntimeError):
+    """What torch would raise on CUDA, as the :class:`RuntimeError` that it raises."""
+
+
 def device_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.device:
     """Where the results of one operation lie.
 
@@ -28,7 +32,7 @@ def device_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> torc
         kwargs: Its named arguments; ``device`` says where a new tensor is to lie.
 
     Raises:
-        RuntimeError: when its tensors or its generator lie where CUDA refuses them.
+        Misplaced: when its tensors or its generator lie where CUDA refuses them.
     """
     tensors: list[Tensor] = []
     generators: list[torch.Generator] = []
@@ -45,7 +49,7 @@ def device_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> torc
             device = _mixed(func, args, tensors)
     for generator in generators:
         if (own := device_type(generator)) != device.type:
-            raise RuntimeError(f"Expected a '{device.type}' device type for generator but found '{own}'")
+            raise Misplaced(f"Expected a '{device.type}' device type for generator but found '{own}'")
     return device
 
 
@@ -96,7 +100,7 @@ def _is_written(said: Any) -> bool:
 def _same(func: Any, tensors: Iterable[Tensor]) -> torch.device:
     devices = list(dict.fromkeys(tensor.device for tensor in tensors))
     if len(devices) > 1:
-        raise RuntimeError(
+        raise Misplaced(
             f"Expected all tensors to be on the same device, but found at least two devices, {devices[0]} and "
             f"{devices[1]}! (in {func})"
         )
