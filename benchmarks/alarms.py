@@ -17,7 +17,7 @@ from auditor.auditing.declared import declared_curve, p_value
 from auditor.auditing.game import Floats, correctness
 from auditor.auditing.one_run import GUESSED_SHARE, one_run_bound
 from auditor.auditing.trade_off import gaussian, mu_of_epsilon
-from auditor.auditing.walk import walk_bound
+from auditor.auditing.walk import STEP, critical, exceeds, walk_bound
 from auditor.auditing.weighted import SATURATED, sizes, tail, weighted_bound
 from auditor.metrics.intervals import clopper_pearson
 from benchmarks.measuring import Options, table
@@ -117,6 +117,9 @@ def _counted(case: _Case, place: int, *, draws: int) -> Iterator[list[str]]:
 
 def _exact(case: _Case, epsilon: float) -> float | None:
     """Chance of a false alarm where every guess is right with chance ``e^eps / (1 + e^eps)``, the worst there is."""
+    if case.name == "walk, Laplace":
+        index = round(epsilon / STEP)
+        return exceeds(case.canaries, index, critical(case.canaries, index, _ERROR))
     if not case.name.endswith("guesses, Laplace"):
         return None
     if case.name.startswith("weighted"):
