@@ -23,6 +23,9 @@ def verify(
     trusted = load_trusted(trust) if trust else None
     altered = False
     for check in checks(run_dir, full=not quick, trusted=trusted):
+        if not check.name:
+            typer.echo(check.note)
+            continue
         mark = "skipped" if check.skipped else "differs" if check.differs else "same"
         more = check.skipped or check.note
         typer.echo(f"{mark:8} {check.name}{f': {more}' if more else ''}")

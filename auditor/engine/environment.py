@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from auditor.build import KEY, build
 from auditor.core.errors import AuditorError
 
 THREADS = 1
@@ -54,6 +55,7 @@ def described_environment(device: str, executor: str) -> dict[str, str]:
     names = ("numpy", "scipy", "opacus", "prv-accountant", "dp-accounting", "safetensors")
     found = {name: _version(name) for name in names}
     return {
+        KEY: build(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "executor": executor,

@@ -7,6 +7,7 @@ Figures are compared by whole intervals, and only where both runs followed one p
 from collections.abc import Iterator
 from enum import StrEnum
 
+from auditor.build import KEY
 from auditor.core.base import Frozen
 from auditor.core.findings import Finding, FindingStatus
 from auditor.core.privacy import AccountingReport
@@ -108,8 +109,8 @@ def _incomparable(before: Results, after: Results) -> Iterator[str]:
 def _cautions(before: Results, after: Results) -> Iterator[str]:
     if _data(before) != _data(after):
         yield "the sample data differ, so a part of any difference may come from the sample"
-    if before.run.tool_version != after.run.tool_version:
-        yield f"the tool changed from version {before.run.tool_version} to {after.run.tool_version}"
+    if _tool(before) != _tool(after):
+        yield f"the tool changed from version {_tool(before)} to {_tool(after)}"
     if added := added_by_tool(before.settings, after.settings):
         yield f"only one of the two versions of the tool has {listed(added)}; at its default, it counts as no change"
     if before.run.seed == after.run.seed and before.run.settings_sha256 == after.run.settings_sha256:
@@ -130,7 +131,7 @@ def _triggers(before: Results, after: Results, settings: tuple[SettingChange, ..
     attacks = [{outcome.attack for outcome in results.outcomes} for results in (before, after)]
     if attacks[0] != attacks[1]:
         yield "the attacks"
-    if before.run.tool_version != after.run.tool_version:
+    if _tool(before) != _tool(after):
         yield "the tool"
     if _packs(before) != _packs(after):
         yield "the law packs"
@@ -208,6 +209,11 @@ def _epsilon(before: AccountingReport, after: AccountingReport) -> str:
     return (
         f"Epsilon was {quoted[0]} and is {quoted[1]}." if quoted[0] != quoted[1] else f"Epsilon is still {quoted[0]}."
     )
+
+
+def _tool(results: Results) -> str:
+    """Version and code; the version alone where a run does not say which code made it."""
+    return results.run.environment.get(KEY, results.run.tool_version)
 
 
 def _data(results: Results) -> frozenset[tuple[str, str]]:

@@ -11,7 +11,7 @@ class Check:
     """One question with its answer.
 
     Attributes:
-        name: What was checked.
+        name: What was checked; empty where ``note`` is about the checks that follow.
         differs: What differs; empty where nothing does.
         skipped: Why it could not be checked; empty where it was.
         note: What else to know where nothing differs.

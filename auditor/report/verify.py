@@ -5,14 +5,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from importlib.util import find_spec
-from itertools import islice
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from auditor import __version__
 from auditor.accounting.report import accounting_report
+from auditor.build import KEY, build
 from auditor.config.settings import AuditSettings
 from auditor.controls.status import mapped
 from auditor.core.errors import AuditorError
@@ -20,7 +20,8 @@ from auditor.core.results import Results
 from auditor.policy.judge import judged
 from auditor.policy.protocol import changed_since_plan
 from auditor.policy.re_audit import is_compared, with_comparison
-from auditor.report.check import Check, differences
+from auditor.report.check import Check
+from auditor.report.differing import derived_differences, page_differences, texts, told
 from auditor.report.fields import with_fields
 from auditor.report.html import page
 from auditor.report.leakcheck import STREAM, unpacked
@@ -32,7 +33,6 @@ from auditor.report.signatures import signature_checks
 from auditor.report.strings import strings
 
 DERIVED = ("findings", "claims", "coverage", "risks", "controls", "catalogues")
-SHOWN = 8
 TOLERANCE = 1e-3
 
 
@@ -52,8 +52,9 @@ def verify(run_dir: Path, *, full: bool = True, trusted: Sequence[Any] | None = 
     except AuditorError as error:
         yield Check("results.json and its arrays", differs=(str(error),))
         return
-    yield Check("results.json and its arrays")
     results = evidence.results
+    yield from _other_version(results)
+    yield Check("results.json and its arrays")
     yield _derived_again(evidence)
     yield _as_planned(run_dir / "plan.json", results)
     yield _accounted_again(results)
@@ -84,19 +85,19 @@ def _derived_again(evidence: Evidence) -> Check:
         made = mapped(with_comparison(made, evidence.before), packs, today=today)
     again = made.to_json()
     now = results.to_json()
-    found = (difference for key in DERIVED for difference in differences(now[key], again[key], key))
-    differs = tuple(islice(found, SHOWN))
-    return Check(name, (*differs, *_other_version(results)) if differs else ())
+    return Check(name, told(derived_differences(now, again)))
 
 
-def _other_version(results: Results) -> tuple[str, ...]:
+def _other_version(results: Results) -> Iterator[Check]:
     """Another version may judge or word the same measurements otherwise; only the one that wrote them can tell."""
-    if results.run.tool_version == __version__:
-        return ()
-    return (
-        f"made by auditor {results.run.tool_version}, and this is {__version__}: verify with that version to tell an "
-        "alteration from a change of the tool",
-    )
+    made_by = results.run.environment.get(KEY, f"{results.run.tool_version}, code not recorded")
+    if made_by != build():
+        yield Check(
+            "",
+            note=f"This run was made by another version of the tool (auditor {made_by}) than this one (auditor "
+            f"{build()}): versions may judge, word or draw the same measurements otherwise, so what differs below is "
+            "a change of the tool or an alteration, and only the version that made the run can tell which.",
+        )
 
 
 def _as_planned(path: Path, results: Results) -> Check:
@@ -127,12 +128,13 @@ def _accounted_again(results: Results) -> Check:
     found, expected = results.accounting.epsilon, again.epsilon
     if found is None or expected is None:
         same = (found is None) == (expected is None)
-        return Check(name, differs=() if same else ("one of both has no value",))
-    pairs = {"lower": (found.lower, expected.lower), "upper": (found.upper, expected.upper)}
+        which = "the results hold none" if found is None else "the settings give none"
+        return Check(name, differs=() if same else (f"epsilon was computed on one side alone: {which}",))
+    pairs = {"lower end": (found.lower, expected.lower), "upper end": (found.upper, expected.upper)}
     pairs["delta"] = (found.delta, expected.delta)
     return Check(
         name,
-        differs=tuple(f"{key}: {a:g}, {b:g} expected" for key, (a, b) in pairs.items() if not _close(a, b)),
+        differs=tuple(f"its {key} is {a:g}; {b:g} is expected" for key, (a, b) in pairs.items() if not _close(a, b)),
     )
 
 
@@ -151,10 +153,7 @@ def _same(file: str, release: Path, make: Callable[[], bytes]) -> Check:
     expected = make()
     if found == expected:
         return Check(name)
-    place = next(
-        (k for k, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), min(len(found), len(expected))
-    )
-    return Check(name, differs=(_around(file, found, place),))
+    return Check(name, differs=_in_words(file, found, expected))
 
 
 def _same_pdf(release: Path, expected: bytes) -> Check:
@@ -166,12 +165,15 @@ def _same_pdf(release: Path, expected: bytes) -> Check:
     return _same("report.pdf", release, lambda: found if found.startswith(start) else start)
 
 
-def _around(file: str, found: bytes, place: int) -> str:
+def _in_words(file: str, found: bytes, expected: bytes) -> tuple[str, ...]:
     if file.endswith(".pdf"):
-        return "other bytes: the file was altered, or rendered by other versions of the libraries"
-    line = found.count(b"\n", 0, place) + 1
-    context = found[max(0, place - 40) : place + 40].decode("utf-8", "replace").replace("\n", " ")
-    return f"line {line}: …{context}…"
+        return ("other bytes: the file was altered, or rendered by other versions of the tool or of its libraries",)
+    now, again = found.decode("utf-8", "replace"), expected.decode("utf-8", "replace")
+    if file.endswith(".html"):
+        return page_differences(now, again)
+    pairs = enumerate(zip_longest(now.split("\n"), again.split("\n"), fillvalue=""), 1)
+    line, (one, other) = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
+    return (texts(f"line {line:,}", one, other),)
 
 
 def _attached(path: Path, evidence: Evidence) -> Check:

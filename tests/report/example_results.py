@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from auditor.build import build
 from auditor.controls.status import mapped
 from auditor.core.findings import FindingStatus, Threshold
 from auditor.core.measurement import ArrayRef, Interval, Measurement, Outcome, OutcomeStatus
@@ -427,7 +428,13 @@ def run_info() -> RunInfo:
         seed=7,
         settings_sha256=sha("settings"),
         protocol_sha256=sha("protocol"),
-        environment={"python": "3.11.2", "torch": "2.13.0", "device": "cpu", "platform": "Linux x86_64"},
+        environment={
+            "auditor": build(),
+            "python": "3.11.2",
+            "torch": "2.13.0",
+            "device": "cpu",
+            "platform": "Linux x86_64",
+        },
         cpu_seconds=1482.6,
     )
 

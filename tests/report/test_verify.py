@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from auditor.build import build
 from auditor.report.check import differences
+from auditor.report.differing import SHOWN
 from auditor.report.render import EXPORTS, render
 from auditor.report.verify import verify
 from tests.report.example_results import EXAMPLES
@@ -65,14 +67,77 @@ def test_a_changed_finding_is_named(run_dir: Path) -> None:
     assert any("status" in line and "exceeds" in line for line in lines)
 
 
-def test_another_version_of_the_tool_is_said_beside_a_difference(run_dir: Path) -> None:
-    path = run_dir / "results.json"
-    now = json.loads(path.read_text())["run"]["tool_version"]
-    text = path.read_text().replace(f'"tool_version": "{now}"', '"tool_version": "0.0.1"')
-    path.write_text(text.replace(f"Tool version {now}", "Tool version 0.0.1"))
+def told(folder: Path) -> list[str]:
+    """Every line that the command prints."""
+    import typer
+
+    from auditor.cli.verify import verify as command
+
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, [str(folder), "--quick"]).output.splitlines()
+
+
+@pytest.mark.parametrize("made_by", ["0.0.1, code 000000000000", None])
+def test_another_version_of_the_tool_is_said_first(run_dir: Path, made_by: str | None) -> None:
+    def change(value: dict[str, Any]) -> None:
+        environment = value["run"]["environment"]
+        environment.pop("auditor")
+        environment.update({"auditor": made_by} if made_by else {})
+
+    assert not told(run_dir)[0].startswith("This run was made by another version")
+    rewrite(run_dir, change)
     assert DERIVED not in found(run_dir), "another version alone is no difference"
     rewrite(run_dir, lambda value: value["findings"][0].update(sentence="another"))
-    assert found(run_dir)[DERIVED][-1].startswith("made by auditor 0.0.1")
+    first, *_ = told(run_dir)
+    assert first.startswith("This run was made by another version of the tool (auditor 0.")
+    assert (made_by or "code not recorded") in first
+    assert f"(auditor {build()})" in first
+    assert "only the version that made the run can tell which" in first
+
+
+def test_differences_of_findings_are_plain_sentences(run_dir: Path) -> None:
+    def change(value: dict[str, Any]) -> None:
+        one, other, *_ = value["findings"]
+        one["status"], one["limit"] = "not_run", 0.5
+        one["sentence"] = one["sentence"].replace("the attack", "this attack", 1)
+        other["id"] = f"{other['id']}-renamed"
+        value["claims"][0]["evidence"] = ["something else"]
+
+    before = json.loads((run_dir / "results.json").read_text())
+    rewrite(run_dir, change)
+    lines = found(run_dir)[DERIVED]
+    name, second = (finding["id"] for finding in before["findings"][:2])
+    assert any(line.startswith(f"the status of the finding '{name}' reads “not_run”; “") for line in lines)
+    assert any(line.startswith(f"the limit of the finding '{name}' is 0.5; ") for line in lines)
+    assert f"the finding '{second}-renamed' is in the results and is not expected there" in lines
+    assert f"the finding '{second}' is expected and is not in the results" in lines
+    assert any("names “something else”, which is not expected" in line for line in lines)
+    assert not any("[" in line.split("'")[0] for line in lines), "no index into the file"
+
+
+def test_many_differences_are_counted(run_dir: Path) -> None:
+    rewrite(run_dir, lambda value: [row.update(reason="x") for row in value["controls"]] and None)
+    lines = found(run_dir)[DERIVED]
+    assert len(lines) == SHOWN + 1
+    assert lines[-1].endswith("more differences")
+
+
+def test_a_page_differs_in_words_not_in_markup(rendered: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(rendered, folder)
+    path = folder / "release" / "report.html"
+    text = path.read_text()
+    name = "release/report.html is what these results give"
+    path.write_text(text.replace("The run holds no finding.", "The run holds one finding."))
+    (line,) = found(folder)[name]
+    assert "one finding" in line
+    assert "no finding" in line
+    assert "<" not in line
+    path.write_text(text.replace("<body", "<body data-x='1'", 1))
+    assert found(folder)[name] == ("the words are the same; markup, style or drawings are not",)
 
 
 def test_a_changed_control_status_is_named(run_dir: Path) -> None:
@@ -81,7 +146,7 @@ def test_a_changed_control_status_is_named(run_dir: Path) -> None:
         row["status"] = "evidence_supports"
 
     rewrite(run_dir, change)
-    assert any("controls[" in line for line in found(run_dir)[DERIVED])
+    assert any("the status of the provision" in line for line in found(run_dir)[DERIVED])
 
 
 def test_a_changed_array_is_named(run_dir: Path) -> None:
