@@ -168,7 +168,7 @@ class Decoder(nn.Module):
             nn.init.normal_(embedding.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        hidden = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1]))
+        hidden = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1], device=tokens.device))
         for block in self.blocks:
             hidden = block(hidden)
         return self.head(self.norm(hidden))
