@@ -8,6 +8,7 @@ from auditor.policy.claims import claims
 from auditor.policy.coverage import coverage
 from auditor.policy.disagreement import disagreements
 from auditor.policy.epsilon import accounting_findings, sample_of
+from auditor.policy.negative import family
 from auditor.policy.outcomes import outcome_findings, unanswered
 from auditor.policy.risk import risks
 from auditor.policy.roles import powerless
@@ -44,8 +45,15 @@ def _findings(results: Results) -> tuple[Finding, ...]:
     weak = powerless(results.outcomes)
     limits = {scenario.name: scenario.thresholds for scenario in results.scenarios if not scenario.control}
     found: list[Finding] = []
+    families = {name: family(results, name) for name in {outcome.attack_class for outcome in results.outcomes}}
     for outcome in results.outcomes:
-        found += outcome_findings(outcome, limits.get(outcome.scenario, ()), adviser, weak=outcome.attack in weak)
+        found += outcome_findings(
+            outcome,
+            limits.get(outcome.scenario, ()),
+            adviser,
+            weak=outcome.attack in weak,
+            among=families[outcome.attack_class],
+        )
     for scenario, thresholds in limits.items():
         found += _unanswered(scenario, thresholds, found)
     return (

@@ -7,6 +7,7 @@ from auditor.policy import rule
 from auditor.policy.phrases import with_interval
 from auditor.policy.roles import (
     carried_is_clean,
+    is_clean,
     is_measured,
     is_negative_control,
     is_positive_control,
@@ -35,6 +36,17 @@ def faulty_control(results: Results) -> bool:
     """Did membership seem to succeed where nothing can be found, by more than so many controls explain?"""
     read = _readings(results)
     return any(off_chance(m, among=len(read)) == "above" for _, m in read)
+
+
+def family(results: Results, attack_class: str) -> int:
+    """How many figures of negative controls of a class are read together, as one family; at least one.
+
+    Of membership those that attacks carry too, as the claim on controls reads them.
+    """
+    if attack_class == "membership":
+        return max(1, len(_readings(results)))
+    own = [o for o in results.outcomes if o.attack_class == attack_class and is_negative_control(o) and is_measured(o)]
+    return max(1, sum(is_clean(m) is not None for outcome in own for m in outcome.measurements))
 
 
 def _readings(results: Results) -> list[tuple[Outcome, Measurement]]:

@@ -24,7 +24,7 @@ _CUT_SHORT = "the time budget ended the attack before its planned work was done,
 
 
 def outcome_findings(
-    outcome: Outcome, thresholds: Sequence[Threshold], adviser: Adviser, *, weak: bool = False
+    outcome: Outcome, thresholds: Sequence[Threshold], adviser: Adviser, *, weak: bool = False, among: int = 1
 ) -> tuple[Finding, ...]:
     """All findings of one outcome, in the order of the limits.
 
@@ -33,13 +33,14 @@ def outcome_findings(
         thresholds: Limits of its scenario.
         adviser: Knows the settings.
         weak: The attack's positive control found nothing, so its low figures show nothing.
+        among: Figures of negative controls of this class that the run reads together.
     """
     if outcome.status != OutcomeStatus.MEASURED:
         return (_unmeasured(outcome, adviser),)
     if not outcome.measurements:
         return (_without_figure(outcome),)
     if not is_test(outcome):
-        return (control_finding(outcome),)
+        return (control_finding(outcome, among=among),)
     metrics = {measurement.metric for measurement in outcome.measurements}
     relevant = [threshold for threshold in thresholds if keys.parsed(threshold.metric).metric in metrics]
     if not relevant:

@@ -32,13 +32,18 @@ def is_measured(outcome: Outcome) -> bool:
     return outcome.status == OutcomeStatus.MEASURED
 
 
-def is_clean(measurement: Measurement) -> bool | None:
-    """Does a negative control show no more than chance? None where it cannot say."""
+def is_clean(measurement: Measurement, *, among: int = 1) -> bool | None:
+    """Does a negative control show no more than chance? None where it cannot say.
+
+    Args:
+        measurement: Of an outcome that is a control.
+        among: How many controls are read together; the interval is widened as Bonferroni asks.
+    """
     interval = measurement.interval
     chance = measurement.at.get("fpr") if measurement.metric == "tpr_at_fpr" else measurement.floor
     if measurement.metric not in _HEADLINES or interval is None or chance is None or why_unusable(measurement):
         return None
-    return interval.low <= chance
+    return _widened_low(measurement, interval, among) <= chance
 
 
 def carried_is_clean(measurement: Measurement, *, among: int = 1) -> bool | None:

@@ -2,6 +2,9 @@
 
 import pytest
 
+from auditor.core.findings import FindingStatus
+from auditor.core.shape import ModelState
+from auditor.policy.judge import judged
 from auditor.policy.negative import control_claims, faulty_control
 from auditor.policy.roles import carried_is_clean
 from tests.results_builder import measurement, outcome, results
@@ -67,3 +70,41 @@ def test_ties_that_name_fewer_are_no_fault() -> None:
     """A threshold over tied scores names fewer than it may, so only more than chance is off."""
     carried = control(0.0, 0.0, 0.04, metric="control_tpr_at_fpr", at={"fpr": 0.1})
     assert membership_claim(outcome(measurement(), carried)).supports is True
+
+
+def own(value: float, low: float, high: float, attack: str):  # type: ignore[no-untyped-def]
+    """A negative control of its own: membership of a model that no record has touched."""
+    return outcome(measurement(value, low, high), attack=attack, state=ModelState.INITIAL)
+
+
+def control_findings(*outcomes):  # type: ignore[no-untyped-def]
+    return {f.outcome: f for f in judged(results(*outcomes)).findings if ":control:" in f.id}
+
+
+def test_own_controls_are_read_as_one_family_as_the_claim_reads_them() -> None:
+    slight = own(0.03, 0.0101, 0.06, "membership/odd")
+    alone = control_findings(slight)[slight.key]
+    assert alone.status == FindingStatus.FAILED
+    assert "Bonferroni" not in alone.sentence
+    plain = [own(0.01, 0.004, 0.02, f"membership/a{i}") for i in range(19)]
+    among = control_findings(slight, *plain)[slight.key]
+    assert among.status == FindingStatus.NOT_APPLICABLE
+    assert "which 20 such intervals explain (Bonferroni)" in among.sentence
+    assert membership_claim(slight, *plain).supports is True
+    assert not faulty_control(results(slight, *plain))
+
+
+def test_a_wide_miss_of_an_own_control_is_a_failed_test_in_any_family() -> None:
+    wide = own(0.3, 0.25, 0.35, "membership/bad")
+    plain = [own(0.01, 0.004, 0.02, f"membership/a{i}") for i in range(19)]
+    found = control_findings(wide, *plain)
+    assert found[wide.key].status == FindingStatus.FAILED
+    assert "widened for the 20 control figures that are read together" in found[wide.key].sentence
+    assert {f.status for key, f in found.items() if key != wide.key} == {FindingStatus.NOT_APPLICABLE}
+    assert faulty_control(results(wide, *plain))
+
+
+def test_carried_controls_count_in_the_family_of_own_ones() -> None:
+    slight = own(0.03, 0.0101, 0.06, "membership/odd")
+    carried = [outcome(measurement(), control(0.5, 0.4, 0.6), attack=f"membership/c{i}") for i in range(19)]
+    assert control_findings(slight, *carried)[slight.key].status == FindingStatus.NOT_APPLICABLE
