@@ -9,11 +9,8 @@ from torch import Tensor
 
 from tests.devices.pretended import LOG, Held, playing
 
-ENOUGH = 20
-"""Tensors made on the device by anything that computes there."""
 
-
-def on_both(work: Callable[[str], Any], *, rtol: float = 1e-4, atol: float = 1e-5) -> Any:
+def on_both(work: Callable[[str], Any], *, rtol: float = 1e-4, atol: float = 1e-5, least: int = 20) -> Any:
     """What ``work`` gives on the device, after a comparison with what it gives on the CPU.
 
     Both are the CPU's kernels on the same numbers, up to layout in memory, which a chain of steps carries on.
@@ -21,6 +18,7 @@ def on_both(work: Callable[[str], Any], *, rtol: float = 1e-4, atol: float = 1e-
     Args:
         work: Called with a value for ``device=``.
         rtol, atol: How far results may differ.
+        least: Tensors that are made on the device at least.
 
     Raises:
         AssertionError: where a mixing was refused and caught, nothing was computed on the device, or results differ.
@@ -30,7 +28,7 @@ def on_both(work: Callable[[str], Any], *, rtol: float = 1e-4, atol: float = 1e-
         found = work(device)
         moved = [one.cpu() for one in tensors(found)]
     assert not LOG.refused
-    assert LOG.held > ENOUGH, "nothing was computed on the device"
+    assert LOG.held > least, "nothing was computed on the device"
     assert moved
     assert len(moved) == len(expected)
     for one, other in zip(moved, expected, strict=True):
@@ -39,9 +37,11 @@ def on_both(work: Callable[[str], Any], *, rtol: float = 1e-4, atol: float = 1e-
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
-    """Every tensor in a value, in order."""
+    """Every tensor in a value, in order; fractional numbers count as tensors."""
     if isinstance(value, Tensor):
         yield value
+    elif isinstance(value, float):
+        yield torch.tensor(value)
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from tensors(item)

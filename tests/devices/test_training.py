@@ -129,9 +129,9 @@ def test_federations(name: str) -> None:
     declared = privacy(**private)  # type: ignore[arg-type]
 
     def work(device: str) -> Any:
-        setting, pool = federation(**changes), separable(60)
+        setting, pool = federation(**{"rounds": 2, **changes}), separable(40)
         alone = train_federation(setting, declared, linear_model(), pool, seed=3, device=device)
-        subsets = [torch.arange(0, 60, 2), torch.arange(40)]
+        subsets = [torch.arange(0, 40, 2), torch.arange(30)]
         both = train_federations(
             setting, declared, linear_model(), pool, subsets, seeds=[4, 5], device=device, how="stacked"
         )
@@ -144,7 +144,14 @@ def test_the_faster_way_is_chosen_on_the_device_itself() -> None:
     def work(device: str) -> Any:
         subsets = [torch.arange(0, 60, 2), torch.arange(40)]
         found = train_federations(
-            federation(), privacy(), linear_model(), separable(60), subsets, seeds=[4, 5], device=device, how="auto"
+            federation(rounds=1),
+            privacy(),
+            linear_model(),
+            separable(60),
+            subsets,
+            seeds=[4, 5],
+            device=device,
+            how="auto",
         )
         assert found.choice.reason.startswith("measured")
         return [each.state for each in found.results]
@@ -158,8 +165,10 @@ VIEWS: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("mechanism", ["none", "dp_sgd", "local"])
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(
+    ("view", "mechanism"),
+    [(view, "none") for view in VIEWS] + [("client", "dp_sgd"), ("client", "local"), ("aggregate", "dp_fedavg")],
+)
 def test_views(view: Any, mechanism: str) -> None:
     known = shared(BatchNormNet, (6,)) if mechanism == "none" else linear_model()
 
