@@ -93,6 +93,25 @@ def table() -> Case:
 
 
 @cache
+def categories() -> Case:
+    """Rows of three categories and two numbers that are drawn evenly, so that none is likelier than another."""
+    generator = torch.Generator().manual_seed(6)
+    drawn = [torch.randint(size, (400,), generator=generator) for size in (6, 8, 5)]
+    coded = [nn.functional.one_hot(part, size).float() for part, size in zip(drawn, (6, 8, 5), strict=True)]
+    values = torch.cat([*coded, torch.randn(400, 2, generator=generator)], 1)
+    columns = (
+        Column("a", 0, 6, "categorical"), Column("b", 6, 14, "categorical"), Column("c", 14, 19, "categorical"),
+        Column("x", 19, 20, "continuous"), Column("y", 20, 21, "continuous"),
+    )  # fmt: skip
+    labels = torch.randint(2, (400,), generator=generator)
+    return _case(
+        cases.mlp(21, 64, 32, classes=2), Records(values, labels), input_shape=(21,), modality=Modality.TABULAR,
+        preprocessing=Preprocessing(columns=columns), classes=2,
+        traits=cases.TRAITS | {"first_layer_linear", "changing_cohorts", "categorical_column"},
+    )  # fmt: skip
+
+
+@cache
 def text() -> Case:
     model = cases.decoder_model(60, 32, 2, tokens=6, records=SIZE)
     tokens = torch.randint(1, 60, (400, 6), generator=torch.Generator().manual_seed(0))
@@ -104,7 +123,7 @@ def _case(build: Callable[[], nn.Module], records: Records, **options: object) -
     return Case(model, records[:200], records[200:])
 
 
-CASES = {"pictures": pictures, "table": table, "text": text}
+CASES = {"pictures": pictures, "table": table, "categories": categories, "text": text}
 
 
 def attack_of(name: str) -> Attack:
@@ -249,6 +268,7 @@ def test_every_attack_is_controlled_on_something() -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("inversion/linear-layer", "table"), ("inversion/spear", "table"), ("inversion/dager", "text"),
+     ("inversion/table-span", "categories"),
      ("inversion/stolen-checkpoint", "table"), ("inversion/labels", "pictures")],
 )  # fmt: skip
 def test_the_same_bench_shows_a_recovery_where_there_is_a_signal(name: str, kind: str) -> None:

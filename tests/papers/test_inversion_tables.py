@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from auditor.attacks.base import RunContext
+from auditor.attacks.inversion.table_span import TableSpan
 from auditor.attacks.inversion.tableak import TabLeak
 from auditor.core.shape import Modality
 from auditor.metrics.reconstruction import measure_reconstruction
@@ -50,3 +51,29 @@ def test_batches(
     assert cells.value >= least
     assert random in cells.floor_is
     assert used <= seconds
+
+
+@pytest.mark.parametrize(("size", "updates", "least"), [(8, 6, 0.99), (32, 10, 0.99)])
+def test_rows_of_a_batch_are_exact(shared_data: Path, size: int, updates: int, least: float) -> None:
+    """The same updates as above, by the span of the first layer's gradient."""
+    records, columns = cases.adult(str(shared_data / "data" / "tabular" / "adult.csv.gz"))
+    width = records.inputs.shape[1]
+    model = cases.shared_model(
+        cases.mlp(width, 100, 100, classes=2), input_shape=(width,), classes=2, modality=Modality.TABULAR,
+        preprocessing=Preprocessing(columns=columns),
+    )  # fmt: skip
+    population, truths, outputs, returned = records[2000:], [], [], 0
+    began = time.process_time()
+    for k in range(updates):
+        truths.append(records[k * size : (k + 1) * size])
+        update = cases.gradient_update(model, truths[-1])
+        found = TableSpan(TableSpan.Params()).run(update, cases.known(model, population), RunContext(seed=k))
+        returned += len(found.inputs)
+        outputs.append(found)
+    used = (time.process_time() - began) / updates
+    measured = measure_reconstruction(outputs, truths, population=population, model=model, seed=0)
+    exact = next(m for m in measured if m.metric == "exact_row_share")
+    print(f"Span, B={size}: {exact.value:.3f} of rows {exact.interval} exact, {returned} returned; {used:.1f} CPU s")
+    assert exact.value is not None
+    assert exact.value >= least
+    assert used <= 10

@@ -1,6 +1,7 @@
 """Which candidate rows really stand behind a gradient: those whose silent neurons a direction of it leaves at zero."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +17,11 @@ _SURE = 2.0
 """Standard deviations of the open numbers by which a neuron must stay silent."""
 _ALIVE = 1e-6
 _APART = 1e-2
+_PART = 0.4
+"""Share of the neurons' blur that falls on the silent ones and on one direction."""
+_SHIFT = 1e-13
+"""Keeps factors finite: rounding leaves some 1e-16, and what counts as nothing is 1e-10."""
+_TURNS = 4
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def _left(candidates: Candidates, found: Split, sizes: Tensor) -> Candidates:
     """Candidates that may be the other rows, with such numbers as make them orthogonal to all directions found."""
     across = found.across(sizes)
     inner, values, outer = torch.linalg.svd(candidates.free @ across, full_matrices=True)
-    rank = int((values > _ZERO).sum())
+    rank = int((values > _APART).sum())
     amounts = (candidates.rows @ across @ outer[:rank].T) / values[:rank]
     rows = candidates.rows - amounts @ inner[:, :rank].T @ candidates.free
     apart = (rows @ across).abs().amax(1) > _APART * rows.norm(dim=1)
@@ -120,7 +126,7 @@ class _Test:
     def of(cls, span: RowSpan, before: Tensor) -> "_Test":
         lengths = span.left.norm(dim=1)
         alive = lengths > lengths.max() * _ALIVE
-        return cls(span.left[alive], (before.double() @ span.basis.T)[alive], min(1e-2, max(1e-5, span.blur)))
+        return cls(span.left[alive], (before.double() @ span.basis.T)[alive], min(1e-2, max(1e-5, _PART * span.blur)))
 
     def directions(self, guess: Candidates, found: Split, context: RunContext, *, few: bool) -> Split:
         """``found`` and the directions that these candidates lead to.
@@ -152,14 +158,52 @@ class _Test:
         enough = enough if few else enough.clamp_min(0.0)
         silent = (cautious <= enough[:, None]) & (reached < 0)
         products = (self.left[:, :, None] * self.left[:, None]).flatten(1)
-        values, vectors = torch.linalg.eigh((silent.double() @ products).reshape(-1, rank, rank))
-        kept = (values[:, 0].clamp_min(0).sqrt() < self.null) & (silent.sum(1) >= needed)
+        kept = (silent.sum(1) >= needed).nonzero().flatten()
+        grams = (silent[kept].double() @ products).reshape(-1, rank, rank)
+        first = _faintest(grams)
+        null = first.length < self.null
+        kept, grams, directions = kept[null], grams[null], first.vectors[null]
         if rank > 1:
-            kept &= values[:, 1].clamp_min(0).sqrt() > 3 * self.null
-        directions = vectors[kept, :, 0]
+            single = _faintest(grams, beside=directions).length > 3 * self.null
+            kept, directions = kept[single], directions[single]
         sizes = (directions @ self.left.T).abs()
         agreement = ((sizes > max(_ZERO, self.null)) == (reached[kept] > 0)).double().mean(1)
         return Split(directions.T, rows[kept], agreement)
+
+
+class _Faintest(NamedTuple):
+    """Unit vectors ``(n, rank)`` that matrices shorten most, and the length they leave of each ``(n,)``."""
+
+    vectors: Tensor
+    length: Tensor
+
+
+def _faintest(grams: Tensor, *, beside: Tensor | None = None) -> _Faintest:
+    """Of each matrix ``M``, given as ``M.T @ M``, the vector that it shortens most, by inverse iteration.
+
+    A hundred times faster than all eigenvectors, which batches of small matrices get slowly on several threads. Where
+    no vector stands out the length is only an upper bound, and still far from zero.
+
+    Args:
+        grams: ``(n, rank, rank)``.
+        beside: Search only what is orthogonal to these, ``(n, rank)``.
+    """
+    rank = grams.shape[-1]
+    factor, _ = torch.linalg.cholesky_ex(grams + _SHIFT * torch.eye(rank, dtype=grams.dtype))
+    start = torch.randn(rank, 1, dtype=grams.dtype, generator=torch.Generator().manual_seed(0))
+    vectors = start.expand(len(grams), rank, 1)
+    for _ in range(_TURNS):
+        vectors = torch.cholesky_solve(_without(vectors, beside), factor)
+        vectors = vectors / vectors.norm(dim=1, keepdim=True)
+    vectors = _without(vectors, beside)
+    length = (grams @ vectors * vectors).sum((1, 2)).clamp_min(0).sqrt() / vectors.norm(dim=(1, 2))
+    return _Faintest(vectors.squeeze(2), length)
+
+
+def _without(vectors: Tensor, beside: Tensor | None) -> Tensor:
+    if beside is None:
+        return vectors
+    return vectors - beside[:, :, None] * (beside[:, None] @ vectors)
 
 
 def _merged(parts: list[Split], rank: int, *, least: float) -> Split:

@@ -12,7 +12,7 @@ from torch import Tensor
 from auditor.core.errors import AttackFailed
 from auditor.observations.model import Column
 
-_ROUNDING = 1e-7
+_ROUNDING = 4e-8
 """Directions below this share of the largest are rounding: single precision leaves some 2e-8."""
 _SIDE = 300_000
 _TREE_AXES = 8

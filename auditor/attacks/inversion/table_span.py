@@ -13,7 +13,6 @@ from auditor.attacks.inversion.linear_layer import first_layer, first_linear
 from auditor.attacks.inversion.row_patterns import Split, split
 from auditor.attacks.inversion.row_span import RowSpan, candidates_in, row_span
 from auditor.attacks.inversion.unknowns import Unknowns
-from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape
 from auditor.observations.model import SharedModel
@@ -84,7 +83,7 @@ class TableSpan:
         """The rows of the batch, in no order; those that are not found are missing.
 
         Raises:
-            AttackFailed: where the span excludes too little, or no row in it agrees with the gradient.
+            AttackFailed: where the span of the gradient excludes too little, or holds no row of a table.
         """
         update = as_update(seen)
         weight, bias = first_layer(update, known.model)
@@ -93,8 +92,6 @@ class TableSpan:
         candidates = candidates_in(span, known.model.preprocessing.columns, most=self.params.candidates)
         typical = _typical(known, weight.shape[1], context)
         found = split(span, candidates, before, context, typical=typical, tests=self.params.tests)
-        if not len(found):
-            raise AttackFailed(f"none of {len(candidates.rows)} rows in the span agrees with the gradient")
         rows, agreement = _solved(span, found, Unknowns.of(known.model, device="cpu"))
         return Reconstruction(
             rows.to(weight.dtype).reshape(-1, *known.model.shape.input_shape),

@@ -144,16 +144,16 @@ def test_too_many_rows_in_the_span_are_a_reason() -> None:
 
 def test_the_deadline_is_kept_and_said() -> None:
     context = RunContext(seed=1, deadline=time.monotonic() - 1)
-    with pytest.raises(AttackFailed, match="agrees with the gradient"):
-        attacked(cases.gradient_update(MODEL, table(8)), context=context)
+    assert len(attacked(cases.gradient_update(MODEL, table(8)), context=context).inputs) == 0
     assert context.shortened == ["the test of candidate rows ended at the deadline"]
 
 
-def test_silence_is_asked_of_a_network_that_has_none() -> None:
-    """With tanh no neuron is silent, so no direction can be told apart, and nothing is returned."""
+def test_a_network_in_which_no_neuron_is_silent_gives_nothing() -> None:
+    """With tanh no neuron is silent, so no direction can be told apart."""
     smooth = replace(MODEL, build=lambda: torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(WIDTH, 80), torch.nn.Tanh(), torch.nn.Linear(80, 2)
     ))  # fmt: skip
     attack = TableSpan(TableSpan.Params())
-    with pytest.raises(AttackFailed, match="agrees with the gradient"):
-        attack.run(cases.gradient_update(smooth, table(8)), cases.known(smooth), RunContext(seed=1))
+    found = attack.run(cases.gradient_update(smooth, table(8)), cases.known(smooth), RunContext(seed=1))
+    assert len(found.inputs) == 0
+    assert "0 of 8 independent rows" in found.notes[0]
