@@ -312,7 +312,12 @@ class EpsilonAuditSettings(Settings):
 class BudgetSettings(Settings):
     """How much the run may use."""
 
-    minutes: Positive = 30.0
+    minutes: Positive = Field(
+        30.0,
+        description="After these minutes nothing more is begun, and attacks end at their next step. The training of "
+        "the audited model, a stack of reference models that has begun, and the report are not cut, so a run may take "
+        "longer.",
+    )
     memory: Positive | None = Field(
         None, description="GiB that all workers of this machine may use together; default: what the machine has."
     )

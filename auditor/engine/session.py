@@ -71,7 +71,7 @@ class Session:
         self.refused: set[str] = set()
         self.done_now = self.reused = 0
         self.left: list[Left] = []
-        self._siblings: dict[str, list[str]] = {}
+        self._siblings: dict[str, list[Unit]] = {}
 
     def cpu_seconds(self, work: Work) -> float:
         """Processor time of all units of ``work`` that have an output, over all resumptions."""
@@ -99,9 +99,7 @@ class Session:
             "Attacks on trainings", [work.attacks[row.key] for row in over], _sum(r.seconds for r in over)
         )
         games = [unit for units in work.audits.values() for unit in units]
-        yield Stage(
-            "Canaries for epsilon", games, _sum(audit.seconds for audit in plan.audits), lambda _: self._clock.left
-        )
+        yield Stage("Canaries for epsilon", games, _sum(audit.seconds for audit in plan.audits), self._whole_units)
         yield self._references(plan, work)
         membership = [row for row in rows if row.references]
         units = [work.attacks[row.key] for row in membership]
@@ -117,7 +115,7 @@ class Session:
     def _further(self, plan: Plan, work: Work) -> Iterator[Stage]:
         """Other trainings of the audited model, what they answer, and the attacks on them."""
         each = (plan.trainings - 1) * plan.training_seconds
-        yield Stage("Further trainings", [one.train for one in work.replicas], each, lambda _: self._clock.left)
+        yield Stage("Further trainings", [one.train for one in work.replicas], each, self._whole_units)
         seen = [unit for one in work.replicas for unit in one.observations]
         yield Stage("Answers of further trainings", seen, 0.0, lambda _: self._clock.left)
         groups = [units for one in work.replicas for units in one.attacks.values()]
@@ -132,9 +130,15 @@ class Session:
         end = self._clock.elapsed + self._clock.left * (1.0 if whole <= self._clock.left else 0.5)
 
         def allow(unit: Unit) -> float | None:
-            return None if self._clock.elapsed < end else 0.0
+            begins = self._clock.elapsed < end and (self._whole_units(unit) or 0.0) > 0
+            return None if begins else 0.0
 
         return Stage("Reference models", work.references, missing * each, allow)
+
+    def _whole_units(self, unit: Unit) -> float | None:
+        """For units that nothing cuts short: one begins only where what its like took so far still fits."""
+        known, left = self._mean_seconds(unit), self._clock.left
+        return left if known is None or known <= left else 0.0
 
     def _attacks(self, name: str, groups: Sequence[Sequence[Unit]], seconds: float) -> Stage:
         return Stage(name, _in_layers(groups), seconds, lambda unit: self._clock.left)
@@ -159,16 +163,17 @@ class Session:
         return Stage("Costly attacks", layers, seconds, allow)
 
     def _mean_seconds(self, unit: Unit) -> float | None:
-        """What a whole unit of this attack took so far on these observations."""
-        took = [self.finished[key].seconds for key in self._siblings.get(_family(unit), ()) if key in self.finished]
-        return sum(took) / len(took) if took else None
+        """What a whole unit of this attack took so far on these observations; of models, each in its stack."""
+        known = [other for other in self._siblings.get(_family(unit), ()) if other.key in self.finished]
+        took = sum(self.finished[other.key].seconds for other in known)
+        return took / sum(map(_models, known)) * _models(unit) if known else None
 
     def run_stage(self, stage: Stage) -> None:
         """Do the units of a stage that are not finished and that the budget allows."""
         units = {unit.key: unit for unit in stage.units if unit.key not in self.finished}
         self._siblings = {}
         for unit in stage.units:
-            self._siblings.setdefault(_family(unit), []).append(unit.key)
+            self._siblings.setdefault(_family(unit), []).append(unit)
         if not units:
             return
         self._progress.stage(stage.name, units=len(units), seconds=stage.seconds / self._executor.workers)
@@ -232,6 +237,11 @@ def _always(unit: Unit) -> float | None:
 
 def _sum(seconds: Iterable[float | None]) -> float:
     return sum(value or 0.0 for value in seconds)
+
+
+def _models(unit: Unit) -> int:
+    """How many models a unit trains, where it trains a stack of them."""
+    return len(unit.details.get("indices", ())) or 1
 
 
 def _family(unit: Unit) -> str:
