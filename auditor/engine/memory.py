@@ -78,8 +78,9 @@ def limited(share: int | None, *, device: str) -> Iterator[None]:
     if share is None:
         yield
     elif device.startswith("cuda"):
-        total = torch.cuda.get_device_properties(device).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, share / total), device)
+        own = torch.device(device).index  # torch refuses "cuda" here; None is the current one
+        total = torch.cuda.get_device_properties(own).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, share / total), own)
         yield
     elif sys.platform.startswith("linux"):
         soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
