@@ -160,5 +160,5 @@ def _once(work: Callable[[], object], device: str) -> float:
     start = clock()
     work()
     if device.startswith("cuda"):
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return clock() - start
