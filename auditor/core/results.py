@@ -27,6 +27,13 @@ class RunInfo(Frozen):
     protocol_sha256: str
     environment: dict[str, str]
     cpu_seconds: float = 0.0
+    adversaries_sha256: str = ""
+    """Of the protocol without what was declared; empty in older runs, whose protocol held nothing else."""
+
+    @property
+    def compared_by(self) -> str:
+        """The digest that two runs must share to be compared."""
+        return self.adversaries_sha256 or self.protocol_sha256
 
 
 class SplitSummary(Frozen):

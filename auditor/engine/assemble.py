@@ -129,6 +129,7 @@ def _run_info(
         seed=document.settings.audit.seed,
         settings_sha256=settings_digest(document),
         protocol_sha256=plan.protocol_sha256,
+        adversaries_sha256=plan.adversaries_sha256,
         environment=facts.environment,
         cpu_seconds=facts.cpu_seconds,
     )

@@ -8,7 +8,7 @@ from auditor.core.errors import AuditorError
 from auditor.engine.paths import Paths
 from auditor.targets.target import Target
 
-_NEEDED = ("id", "started", "protocol_sha256", "model_sha256", "splits", "environment", "paths", "settings")
+_NEEDED = ("id", "started", "protocol", "model_sha256", "splits", "environment", "paths", "settings")
 
 
 def require_same_audit(lock: dict[str, Any], document: AuditDocument, target: Target, *, path: Path) -> None:

@@ -10,6 +10,7 @@ from auditor.config.document import AuditDocument
 from auditor.config.load import load_scenario
 from auditor.config.scenario import Scenario
 from auditor.config.settings import BudgetSettings, FederationSettings, SweepSettings
+from auditor.core.canonical import digest
 from auditor.core.grants import Grant
 from auditor.core.measurement import OutcomeStatus
 from auditor.core.shape import ModelState, TargetShape
@@ -42,6 +43,9 @@ from auditor.targets.target import Target
 RUN = "run"
 FEW_UPDATES = 8
 """Updates that a costly attack is tried on at most, unless ``budget.updates`` says otherwise."""
+
+LEAST_UPDATES = 6
+"""Updates that a costly attack is tried on at least: intervals over fewer clusters tell little."""
 
 SOME_RECORDS = 64
 """Records behind the updates that a costly attack is tried on: with none recovered, the 95 % interval ends at 6 %."""
@@ -104,7 +108,8 @@ class Plan:
     """What will be done.
 
     Attributes:
-        protocol_sha256: Digest of adversaries, parameters and limits, fixed before the run.
+        protocol_sha256: Digest of adversaries, parameters, limits and what was declared, fixed before the run.
+        adversaries_sha256: The same without what was declared: runs that share it can be compared.
         grants: Scenario name to what its adversary really gets in this federation.
         parameters: Attack name to its parameters.
         reference_models: Trained once, shared by all attacks.
@@ -131,6 +136,7 @@ class Plan:
     training_bytes: int = 0
     protocol: Mapping[str, Any] = field(default_factory=dict)
     trainings: int = 1
+    adversaries_sha256: str = ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -220,13 +226,15 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
     used = {row.attack: parameters[row.attack] for row in rows if row.attack in parameters}
     training = speed.training_seconds(settings.federation, shape=target.model.shape)
     watched = len({(row.scenario, row.view) for row in (*rows, *what_if) if row.runs and row.view in TRAININGS})
+    fixed = protocol(scenarios, used, settings=settings.model_dump(mode="json"))
     return Plan(
         attacks=(*rows, *what_if),
         scenarios=scenarios,
         grants=grants,
         parameters=parameters,
-        protocol_sha256=protocol_digest(scenarios, used),
-        protocol=protocol(scenarios, used),
+        protocol_sha256=digest(fixed),
+        adversaries_sha256=protocol_digest(scenarios, used),
+        protocol=fixed,
         reference_models=max((row.references for row in rows if row.runs), default=0),
         reference_seconds=training,
         training_seconds=training if target.weights is None else 0.0,
@@ -381,7 +389,7 @@ class _Planner:
             return min(self.budget.updates, distinct)
         behind = max(1, self.shape.records_per_update * clients)
         if cost.gradient_evaluations > CHEAP:
-            return min(max(2, min(-(-SOME_RECORDS // behind), FEW_UPDATES)), distinct)
+            return min(max(LEAST_UPDATES, min(-(-SOME_RECORDS // behind), FEW_UPDATES)), distinct)
         wanted = -(-MANY_RECORDS // behind)
         fits = _UPDATE_BYTES // (4 * max(1, self.shape.parameters))
         return min(max(FEW_UPDATES, min(wanted, fits)), distinct)

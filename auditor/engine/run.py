@@ -29,7 +29,7 @@ from auditor.engine.session import Clock, Session
 from auditor.engine.work import Work, make_work
 from auditor.engine.workers import make_executor
 from auditor.policy.decisions import Decisions, load_decisions
-from auditor.policy.protocol import planned_digest, require_unchanged
+from auditor.policy.protocol import planned_protocol, require_unchanged
 from auditor.report.load import keep_decisions, keep_earlier, read_earlier
 from auditor.report.render import render
 from auditor.report.signing import refuse_signed
@@ -218,13 +218,14 @@ class _Run:
     def _locked(self, target: Target, plan: Plan) -> dict[str, Any]:
         """The lock of the folder: kept from its first run, and refused where the protocol has changed since."""
         if self._planned is not None:
-            digest = planned_digest(self._planned)
-            require_unchanged(planned=digest, found=plan.protocol_sha256, plan=str(self._planned))
+            fixed, remedy = planned_protocol(self._planned), "save a new plan: auditor plan AUDIT --save FILE."
+            require_unchanged(fixed, plan.protocol, where=str(self._planned), remedy=remedy)
         lock = self._directory.read_lock()
         if lock is not None:
             path = self._directory.path / "audit.lock.yaml"
             require_same_audit(lock, self._document, target, path=path)
-            require_unchanged(planned=lock["protocol_sha256"], found=plan.protocol_sha256, plan=str(path))
+            remedy = "start a new run in a new folder with --out."
+            require_unchanged(lock["protocol"], plan.protocol, where=str(path), remedy=remedy)
         started = lock["started"] if lock else datetime.now(UTC).isoformat(timespec="seconds")
         digest8 = settings_digest(self._document)[:8]
         value = {
@@ -233,6 +234,7 @@ class _Run:
             "tool_version": __version__,
             "settings_sha256": settings_digest(self._document),
             "protocol_sha256": plan.protocol_sha256,
+            "protocol": dict(plan.protocol),
             "model_sha256": target.model_sha256,
             "weights_sha256": target.weights_sha256,
             "splits": {split.name: split.sha256 for split in target.splits},

@@ -97,9 +97,9 @@ def compare(before: Results, after: Results) -> Comparison:
 
 
 def _incomparable(before: Results, after: Results) -> Iterator[str]:
-    if before.run.protocol_sha256 != after.run.protocol_sha256:
+    if before.run.compared_by != after.run.compared_by:
         yield "adversaries, attack parameters or limits differ (another protocol)"
-    if not (before.run.protocol_sha256 and after.run.protocol_sha256):
+    if not (before.run.compared_by and after.run.compared_by):
         yield "a run does not say which protocol it followed"
     for results in (before, after):
         if not results.run.complete:

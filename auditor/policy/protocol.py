@@ -1,11 +1,11 @@
-"""What is fixed before a run: adversaries, attack parameters and limits, as one digest.
+"""What is fixed before a run: adversaries, attack parameters, limits and what was declared, as one digest.
 
 EDPB Opinion 28/2024 par. 55 and Regulation (EU) 2024/1689 Art. 9(8) ask for metrics and limits that were set
 beforehand. The plan stores the digest; a run whose own digest differs is refused.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,23 @@ from auditor.core.errors import AuditorError
 from auditor.core.findings import Threshold
 from auditor.core.results import Results
 from auditor.policy import rule
+
+DECLARED = (
+    "audit.seed",
+    "audit.release_context",
+    "audit.organisation.data_category",
+    "audit.organisation.membership_is_sensitive",
+    "audit.organisation.vulnerable_people",
+    "audit.organisation.subjects",
+    "federation",
+    "privacy",
+    "epsilon_audit",
+    "trainings",
+)
+"""Settings that a verdict rests on, beside the adversaries: changing one afterwards would change what was tested."""
+
+_TOLD = 4
+_NOTHING = object()
 
 
 class Adversary(Protocol):
@@ -39,15 +56,30 @@ def protocol_digest(
     scenarios: Sequence[Adversary],
     parameters: Mapping[str, Any],
     thresholds: Mapping[str, Sequence[Threshold]] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
 ) -> str:
     """SHA-256 of the canonical JSON (RFC 8785) of :func:`protocol`; arguments and errors are the same."""
-    return digest(protocol(scenarios, parameters, thresholds))
+    return digest(protocol(scenarios, parameters, thresholds, settings=settings))
+
+
+def declared(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of :data:`DECLARED` in settings as JSON, by name; None where the settings lack one."""
+    found = {}
+    for name in DECLARED:
+        value: Any = settings
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        found[name] = _plain(value)
+    return found
 
 
 def protocol(
     scenarios: Sequence[Adversary],
     parameters: Mapping[str, Any],
     thresholds: Mapping[str, Sequence[Threshold]] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What is tested and against which limits, as a JSON value.
 
@@ -58,6 +90,8 @@ def protocol(
         scenarios: Adversaries (settings or summaries), each with its grants and, where it has them, attacks.
         parameters: Attack name to its parameters as they will be used.
         thresholds: Scenario name to its limits; those of the scenarios when left out.
+        settings: Of the audit, as JSON with defaults filled in: those of :data:`DECLARED` are fixed too. Left out,
+            only the adversaries are: what two runs with different settings must share to be compared.
 
     Raises:
         ValueError: for two scenarios of one name, or a number that is not finite.
@@ -71,6 +105,7 @@ def protocol(
         "parameters": {attack: _plain(values) for attack, values in parameters.items()},
         "thresholds": {name: _limits(values) for name, values in limits.items()},
         "risk_rule": rule.as_json(),
+        **({} if settings is None else {"declared": declared(settings)}),
     }
 
 
@@ -84,19 +119,22 @@ def changed_since_plan(planned: Mapping[str, Any], results: Results) -> list[str
     for scenario in results.scenarios:
         if limits.get(scenario.name) != _limits(scenario.thresholds):
             found.append(f"the limits of {scenario.name} are not the planned ones")
+    if "declared" in fixed:
+        now = {"declared": declared(results.settings)}
+        found += [f"{line} in the results" for line in changes({"declared": fixed["declared"]}, now)]
     return found
 
 
-def planned_digest(path: Path) -> str:
-    """The digest in a plan that was saved before the run.
+def planned_protocol(path: Path) -> dict[str, Any]:
+    """The protocol in a plan that was saved before the run.
 
     Raises:
         AuditorError: where the file is no plan, or its protocol is not what its digest says.
     """
     try:
         value = json.loads(path.read_bytes())
-        planned = str(value["protocol_sha256"])
-        whole = digest(value["protocol"]) == planned
+        planned: dict[str, Any] = value["protocol"]
+        whole = digest(planned) == str(value["protocol_sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AuditorError(f"{path} is no plan: {error}", remedy="Write one: auditor plan AUDIT --save FILE.") from None
     if not whole:
@@ -104,23 +142,49 @@ def planned_digest(path: Path) -> str:
     return planned
 
 
-def require_unchanged(*, planned: str, found: str, plan: str) -> None:
-    """Refuse a run whose protocol is not the planned one.
+def require_unchanged(planned: Mapping[str, Any], found: Mapping[str, Any], *, where: str, remedy: str) -> None:
+    """Refuse a run whose protocol is not the one that was fixed.
 
     Args:
-        planned: Digest stored with the plan; empty where there is no plan yet.
-        found: Digest of the settings as they are now.
-        plan: Where the plan is, for the message.
+        planned, found: Protocols: as fixed, and of the settings as they are now.
+        where: The file that holds the first, for the message.
+        remedy: What else to do than to put the values back.
 
     Raises:
-        AuditorError: when they differ.
+        AuditorError: when they differ, with each value that does.
     """
-    if planned and planned != found:
-        raise AuditorError(
-            f"{plan}: adversaries, attack parameters or limits were changed after the plan was made "
-            f"(protocol {planned[:12]} planned, {found[:12]} now).",
-            remedy="Put them back, or plan a new run in a new folder with --out.",
-        )
+    before, now = digest(planned), digest(found)
+    if before == now:
+        return
+    lines = list(changes(planned, found))
+    more = f"; and {len(lines) - _TOLD:,} more" if len(lines) > _TOLD else ""
+    raise AuditorError(
+        f"{where} fixed other values before the run: {'; '.join(lines[:_TOLD])}{more} "
+        f"(protocol {before[:12]} fixed, {now[:12]} now).",
+        remedy=f"Put the value back, or {remedy}",
+    )
+
+
+def changes(planned: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    """Each value that two protocols do not share: its name as in the settings, as fixed and as it is now."""
+    for path, one, other in _changed(planned, found, ()):
+        name = ".".join(path[1:] if path[:1] == ("declared",) and len(path) > 1 else path)
+        yield f"{name}: {_said(one)} was fixed, {_said(other)} now"
+
+
+def _changed(one: Any, other: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in sorted(one.keys() | other.keys()):
+            yield from _changed(one.get(key, _NOTHING), other.get(key, _NOTHING), (*path, key))
+    elif one is _NOTHING or other is _NOTHING or digest(one) != digest(other):
+        yield path, one, other
+
+
+def _said(value: Any) -> str:
+    if value is None or value is _NOTHING:
+        return "nothing"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else f"{text[:119]}…"
 
 
 def _adversary(scenario: Adversary) -> dict[str, Any]:

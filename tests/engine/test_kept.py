@@ -25,7 +25,7 @@ def lock(**changes: Any) -> dict[str, Any]:
         "id": "1",
         "started": "2026-01-01T00:00:00+00:00",
         "tool_version": "0.0.9",
-        "protocol_sha256": "p",
+        "protocol": {},
         "model_sha256": target.model_sha256,
         "splits": {split.name: split.sha256 for split in target.splits},
         "environment": {},

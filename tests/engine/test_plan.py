@@ -132,6 +132,14 @@ def test_the_protocol_follows_the_parameters_and_not_the_machine() -> None:
     assert planned(parameters={"membership/lira": {"reference_models": 5}}).protocol_sha256 != base
 
 
+def test_the_protocol_fixes_the_declared_mechanism_and_not_the_budget() -> None:
+    base = planned()
+    claimed = planned(privacy={"mechanism": "none", "claimed_epsilon": 3.0})
+    assert claimed.protocol_sha256 != base.protocol_sha256
+    assert claimed.adversaries_sha256 == base.adversaries_sha256
+    assert planned(budget={"minutes": 1.0}).protocol_sha256 == base.protocol_sha256
+
+
 def test_all_wrong_names_are_reported_at_once_with_suggestions() -> None:
     wrong = {
         "membership/lyra": {},

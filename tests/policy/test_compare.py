@@ -63,6 +63,16 @@ def test_another_protocol_is_not_comparable():
     assert "mitigation_delta" not in claims
 
 
+def test_other_settings_with_the_same_adversaries_are_comparable():
+    """The protocol holds what was declared; what two audits must share are attacks, parameters and limits."""
+    adversaries = BEFORE.run.protocol_sha256
+    facts = {"protocol_sha256": "b" * 64, "adversaries_sha256": adversaries}
+    other = BEFORE.model_copy(update={"run": BEFORE.run.model_copy(update=facts)})
+    assert compare(BEFORE, other).comparable
+    elsewhere = other.model_copy(update={"run": other.run.model_copy(update={"adversaries_sha256": "c" * 64})})
+    assert not compare(other, elsewhere).comparable
+
+
 @pytest.mark.parametrize(("field", "value"), [("complete", False), ("protocol_sha256", "")])
 def test_runs_that_cannot_be_compared(field, value):
     other = BEFORE.model_copy(update={"run": BEFORE.run.model_copy(update={field: value})})
