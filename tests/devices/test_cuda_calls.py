@@ -1,4 +1,4 @@
-"""What is asked of ``torch.cuda`` is in the form that torch takes; torch's own checks of arguments run without a GPU."""
+"""``torch.cuda`` is asked in the form that it takes; its own checks of arguments run without a GPU."""
 
 from types import SimpleNamespace
 from typing import Any

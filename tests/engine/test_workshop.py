@@ -31,13 +31,15 @@ SPEED = Speed(single=1e-4, gradient=1e-4, records=1, step=1e-4, record=1e-6)
 
 
 @contextmanager
-def ran(folder: Path, target: Target, *, how: Any = "serial", **changes: Any) -> Iterator[list[Outcome]]:
+def ran(
+    folder: Path, target: Target, *, how: Any = "serial", device: str = "cpu", **changes: Any
+) -> Iterator[list[Outcome]]:
     asked = document(folder, **changes)
     plan = make_plan(asked, target, speed=SPEED)
     paths = Paths(how, how)
     work = make_work(plan, asked, target, environment=numeric_environment("cpu"), paths=paths)
     with RunDirectory(folder / "run").opened() as directory:
-        workshop = Workshop(target, asked.settings, device="cpu", locate=directory.output_path)
+        workshop = Workshop(target, asked.settings, device=device, locate=directory.output_path)
         session = Session(directory, Serial(workshop), clock=Clock(5), progress=Silent())
         session.run(plan, work)
         game = membership_game(target, seed=3)
