@@ -1,6 +1,6 @@
 """Which candidate rows really stand behind a gradient: those whose silent neurons a direction of it leaves at zero."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -11,7 +11,9 @@ from auditor.attacks.inversion.row_span import Candidates, RowSpan
 
 _CHUNK = 2048
 _SPARE = 3
-"""Rows beyond the rank on which a direction must be zero by itself."""
+"""Neurons beyond the rank that are asked, and as many more on which a direction must then be zero unasked."""
+_ALIKE = 0.97
+"""Or else this share of the neurons is silent for the candidate exactly where its direction is zero."""
 _ZERO = 1e-3
 _SURE = 2.0
 """Standard deviations of the open numbers by which a neuron must stay silent."""
@@ -88,7 +90,7 @@ def split(
             break
     if len(found) < span.rank and not context.out_of_time:
         found = test.directions(left, found, context, few=True)
-    return found
+    return _settled(found, candidates.free, span.sizes)
 
 
 def _with_numbers(candidates: Candidates, row: Tensor, span: RowSpan) -> Candidates:
@@ -100,12 +102,27 @@ def _with_numbers(candidates: Candidates, row: Tensor, span: RowSpan) -> Candida
 def _left(candidates: Candidates, found: Split, sizes: Tensor) -> Candidates:
     """Candidates that may be the other rows, with such numbers as make them orthogonal to all directions found."""
     across = found.across(sizes)
+    turned = _orthogonal(candidates, across)
+    apart = (turned.rows @ across).abs().amax(1) > _APART * turned.rows.norm(dim=1)
+    return Candidates(turned.rows[~apart], turned.free)
+
+
+def _settled(found: Split, free: Tensor, sizes: Tensor) -> Split:
+    """The same with such numbers as make each row orthogonal to the directions of the others."""
+    across, rows = found.across(sizes), found.rows
+    for i in range(len(found)):
+        others = torch.cat([across[:, :i], across[:, i + 1 :]], 1)
+        rows = torch.cat([rows[:i], _orthogonal(Candidates(rows[i : i + 1], free), others).rows, rows[i + 1 :]])
+    return replace(found, rows=rows)
+
+
+def _orthogonal(candidates: Candidates, across: Tensor) -> Candidates:
+    """Candidates with their open numbers so set, as far as these reach; what stays open is left free."""
     inner, values, outer = torch.linalg.svd(candidates.free @ across, full_matrices=True)
     rank = int((values > _APART).sum())
     amounts = (candidates.rows @ across @ outer[:rank].T) / values[:rank]
     rows = candidates.rows - amounts @ inner[:, :rank].T @ candidates.free
-    apart = (rows @ across).abs().amax(1) > _APART * rows.norm(dim=1)
-    return Candidates(rows[~apart], inner[:, rank:].T @ candidates.free)
+    return Candidates(rows, inner[:, rank:].T @ candidates.free)
 
 
 @dataclass(frozen=True)
@@ -166,9 +183,10 @@ class _Test:
         if rank > 1:
             single = _faintest(grams, beside=directions).length > 3 * self.null
             kept, directions = kept[single], directions[single]
-        sizes = (directions @ self.left.T).abs()
-        agreement = ((sizes > max(_ZERO, self.null)) == (reached[kept] > 0)).double().mean(1)
-        return Split(directions.T, rows[kept], agreement)
+        moved = (directions @ self.left.T).abs() > max(_ZERO, self.null)
+        agreement = (moved == (reached[kept] > 0)).double().mean(1)
+        real = ((~moved).sum(1) >= needed + _SPARE) | (agreement >= _ALIKE)
+        return Split(directions[real].T, rows[kept][real], agreement[real])
 
 
 class _Faintest(NamedTuple):

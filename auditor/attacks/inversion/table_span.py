@@ -20,7 +20,8 @@ from auditor.observations.released import Aggregate, ClientUpdate, Observation
 from auditor.observations.returned import Reconstruction
 
 _ONE_HOT = 0.1
-_TYPICAL = 1000
+_TYPICAL = 500
+_RARE = 4.0
 _TESTS_A_PASS = 500
 """Candidates whose test costs about as much as one pass of a small network over the batch."""
 
@@ -105,13 +106,17 @@ class TableSpan:
 
 
 def _typical(known: Knowledge, features: int, context: RunContext) -> Tensor:
-    """Rows of the population in random order, or standard normal numbers, with a zero behind each."""
+    """Rows of the population in random order, or standard normal numbers, with a zero behind each.
+
+    After them come the same rows four times as far from their mean, for numbers that are rare.
+    """
     generator = context.generator()
     if known.population is None:
         rows = torch.randn(_TYPICAL, features, generator=generator)
     else:
         order = torch.randperm(len(known.population), generator=generator)[:_TYPICAL]
         rows = known.population.inputs[order].float().cpu().flatten(1)
+    rows = torch.cat([rows, rows.mean(0) + _RARE * (rows - rows.mean(0))])
     return torch.cat([rows, torch.zeros(len(rows), 1)], 1)
 
 
