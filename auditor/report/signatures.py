@@ -7,14 +7,15 @@ from typing import Any
 
 from auditor.core.canonical import canonical_json
 from auditor.core.errors import AuditorError
+from auditor.core.results import Results
 from auditor.report.check import Check
-from auditor.report.fields import ROLES
+from auditor.report.fields import ROLES, field_name
 from auditor.report.keys import require_pyhanko
 from auditor.report.load import Evidence
 from auditor.report.pdf_signatures import pdf_checks
-from auditor.report.pdf_signing import MARK
+from auditor.report.pdf_signing import MARK, is_filled
 from auditor.report.signing import signed_files
-from auditor.report.signoff import SCHEMA, subjects
+from auditor.report.signoff import RESULTS, SCHEMA, subjects
 from auditor.report.verdicts import Verdict, context, note_of, quiet, usage, verdict_of
 
 
@@ -41,6 +42,35 @@ def load_trusted(paths: Sequence[Path]) -> list[Any]:
     return found
 
 
+def signed_results(run_dir: Path, results: Results) -> Iterator[Check]:
+    """Whether the results are those that each statement names; none where there is no statement."""
+    named = list(_named_results(run_dir / "release"))
+    if not named:
+        return
+    found = results.sha256
+    differs = [
+        f"results.json was altered after the {role} signed: SHA-256 {found[:16]}…, {digest[:16]}… was signed"
+        if digest
+        else f"signoff.{role}.json names no results"
+        for role, digest in named
+        if digest != found
+    ]
+    yield Check("results.json is the one that was signed", differs=tuple(differs))
+
+
+def _named_results(release: Path) -> Iterator[tuple[str, str]]:
+    """Role and digest of the results that its statement names; no digest where it names none."""
+    for role in ROLES:
+        path = release / f"signoff.{role}.json"
+        if not path.is_file():
+            continue
+        try:
+            subjects = json.loads(path.read_bytes())["subjects"]
+            yield role, next((str(one["sha256"]) for one in subjects if one["name"] == RESULTS), "")
+        except (OSError, ValueError, TypeError, KeyError):
+            yield role, ""
+
+
 def signature_checks(run_dir: Path, evidence: Evidence, trusted: Sequence[Any] | None) -> Iterator[Check]:
     """One check for each signature of the release; none where nobody signed.
 
@@ -62,7 +92,27 @@ def signature_checks(run_dir: Path, evidence: Evidence, trusted: Sequence[Any] |
             yield _signoff(run_dir, role, evidence, trusted)
     pdf = release / "report.pdf"
     if pdf.is_file() and MARK in (data := pdf.read_bytes()):
+        yield from _without_statement(data, release)
         yield from pdf_checks(data, trusted)
+
+
+def _without_statement(pdf: bytes, release: Path) -> Iterator[Check]:
+    """Roles that signed the PDF and of whom the folder holds no statement."""
+    for role in ROLES:
+        if not any((release / f"signoff.{role}.{end}").exists() for end in ("json", "p7s")) and _is_filled(pdf, role):
+            yield Check(
+                f"sign-off of the {role}",
+                skipped=f"report.pdf carries a signature in this role's field, and the folder holds no "
+                f"signoff.{role}.json and .p7s: either the PDF alone was signed, or the statement on results.json was "
+                "lost; ask the person who signed",
+            )
+
+
+def _is_filled(pdf: bytes, role: str) -> bool:
+    try:
+        return is_filled(pdf, field_name(role))
+    except Exception:  # a damaged file raises whatever its first broken object meets; pdf_checks says so
+        return False
 
 
 def _signoff(run_dir: Path, role: str, evidence: Evidence, trusted: Sequence[Any] | None) -> Check:

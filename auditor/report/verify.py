@@ -28,11 +28,13 @@ from auditor.report.leakcheck import STREAM, unpacked
 from auditor.report.load import Evidence, load_evidence
 from auditor.report.pdf import write_pdf
 from auditor.report.pdf_signing import MARK
+from auditor.report.remeasured import remeasured
 from auditor.report.render import EXPORTS
-from auditor.report.signatures import signature_checks
+from auditor.report.signatures import signature_checks, signed_results
 from auditor.report.strings import strings
 
 DERIVED = ("findings", "claims", "coverage", "risks", "controls", "catalogues")
+ARRAYS = "arrays match the hashes in results.json"
 TOLERANCE = 1e-3
 
 
@@ -50,11 +52,13 @@ def verify(run_dir: Path, *, full: bool = True, trusted: Sequence[Any] | None = 
     try:
         evidence = load_evidence(run_dir)
     except AuditorError as error:
-        yield Check("results.json and its arrays", differs=(str(error),))
+        yield Check(ARRAYS, differs=(str(error),))
         return
     results = evidence.results
     yield from _other_version(results)
-    yield Check("results.json and its arrays")
+    yield Check(ARRAYS)
+    yield from signed_results(run_dir, results)
+    yield from remeasured(run_dir, results)
     yield _derived_again(evidence)
     yield _as_planned(run_dir / "plan.json", results)
     yield _accounted_again(results)

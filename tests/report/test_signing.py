@@ -137,6 +137,23 @@ def test_all_three_remain_valid(run: Path, issuer: Authority) -> None:
     assert checks["release/report.pdf is what these results give"].holds
 
 
+def test_edited_results_are_told_before_anything_is_called_the_same(run: Path) -> None:
+    name = "results.json is the one that was signed"
+    assert name in [check.name for check in verify(run, full=False)][:3]
+    assert name not in found(run)
+    path = run / "results.json"
+    path.write_text(path.read_text().replace('"seed": ', '"seed": 1', 1))
+    assert "results.json was altered after the assessor signed: SHA-256 " in found(run)[name]
+
+
+def test_a_lost_statement_is_told_while_the_pdf_is_signed(run: Path) -> None:
+    for file in (run / "release").glob("signoff.dpo.*"):
+        file.unlink()
+    skipped = {check.name: check.skipped for check in verify(run, full=False) if check.skipped}
+    assert "the statement on results.json was lost" in skipped["sign-off of the dpo"]
+    assert "sign-off of the assessor" not in skipped
+
+
 def test_without_anchors_the_signer_is_left_open(run: Path) -> None:
     notes = [check.note for check in verify(run, full=False) if "sign-off" in check.name]
     assert len(notes) == 3

@@ -152,7 +152,7 @@ def test_a_changed_control_status_is_named(run_dir: Path) -> None:
 def test_a_changed_array_is_named(run_dir: Path) -> None:
     path = next((run_dir / "arrays").iterdir())
     path.write_bytes(path.read_bytes()[:-8] + b"\x00" * 8)
-    assert "is not the array" in found(run_dir)["results.json and its arrays"][0]
+    assert "is not the array" in found(run_dir)["arrays match the hashes in results.json"][0]
 
 
 @pytest.mark.parametrize("file", ["report.html", "report.pdf", "evidence.json", "pia.json", "junit.xml"])
