@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from auditor.core.findings import Finding, FindingStatus
-from auditor.core.measurement import Measurement, Outcome, OutcomeStatus
+from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.core.results import Results
 from auditor.policy.statements import counted
 from auditor.report.decisions import Item, clipped, decisions_of, fitting, likelihood_words, untested_of
@@ -17,36 +17,27 @@ from auditor.report.describe import (
     attack_title,
     declared,
     ends,
-    findings_of,
     floor_text,
-    metric_key,
+    metric_name,
     scenario_title,
     sentence_case,
+    value_with_interval,
 )
 from auditor.report.formatting import Rounding, measured, number, percent, quantity
 from auditor.report.strings import Strings
+from auditor.report.worst import (
+    HEADLINES,
+    Candidate,
+    behind_status,
+    by_rank,
+    candidates,
+    positive_control,
+    status_of,
+    tests,
+    topic_of_class,
+)
 
-TOPICS = {
-    "tpr_at_fpr": "membership",
-    "auc": "membership",
-    "precision": "membership",
-    "advantage": "membership",
-    "recovered_share": "records",
-    "psnr": "records",
-    "ssim": "records",
-    "cell_accuracy": "records",
-    "exact_row_share": "records",
-    "token_accuracy": "records",
-    "exact_text_share": "records",
-    "relative_error": "records",
-    "label_accuracy": "labels",
-    "answer_accuracy": "attribute",
-    "accuracy_gain": "attribute",
-}
-HEADLINES = ("recovered_share", "label_accuracy", "tpr_at_fpr", "answer_accuracy")
-ORDER = ("membership", "records", "labels", "attribute", "property", "other")
-BESIDE = ("blind_", "control_")
-"""Prefixes of what an attack carries beside its own figures."""
+ORDER = ("membership", "records", "labels", "attribute", "source", "property", "other")
 
 LONGEST_NAME = 60
 HIGH = 3
@@ -138,7 +129,7 @@ def _planned(results: Results, words: Strings) -> Markup:
         measured=number(sum(o.status == OutcomeStatus.MEASURED for o in planned)),
         planned=number(len(planned)),
         techniques=number(len({o.attack for o in planned})),
-        scenarios=number(len({o.scenario for o in _tests(results)})),
+        scenarios=number(len({o.scenario for o in tests(results)})),
         members=number(results.target.shape.members),
     )
     return text + (words.html("scope.others", others=number(others)) if others else Markup("."))
@@ -167,87 +158,64 @@ def overall(findings: Sequence[Finding], words: Strings) -> str:
     return words.plain("overall.sentence", total=number(len(findings)), parts=", ".join(parts))
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    outcome: Outcome
-    measurement: Measurement
-    finding: Finding | None
-
-    @property
-    def rank(self) -> tuple[int, int, float, float, float]:
-        """Worst first: headline metrics, the status, few false alarms, the value, and how bad it may be."""
-        weight = WEIGHT[self.finding.status] if self.finding else len(WEIGHT)
-        head = 0 if self.measurement.metric in HEADLINES else 1
-        m = self.measurement
-        value, sign = m.value or 0.0, -1 if m.higher_is_worse else 1
-        end = value if m.interval is None else m.interval.high if m.higher_is_worse else m.interval.low
-        return head, weight, m.at.get("fpr", 0.0), sign * value, sign * end
-
-    @property
-    def unanswered(self) -> bool:
-        """Has it a limit that the sample is too small to speak to?"""
-        return self.measurement.value is None and self.finding is not None
-
-
-def _tests(results: Results) -> list[Outcome]:
-    """Outcomes that speak of the audited setting: controls test the attacks."""
-    return [outcome for outcome in results.outcomes if not outcome.control]
-
-
-def _candidates(results: Results) -> Iterator[tuple[str, _Candidate]]:
-    for outcome in _tests(results):
-        found = findings_of(results, outcome)
-        for measurement in outcome.measurements:
-            if measurement.metric.startswith(BESIDE):
-                continue
-            topic = TOPICS.get(measurement.metric)
-            if topic is None:
-                topic = outcome.attack_class if outcome.attack_class in ("attribute", "property") else "other"
-            yield topic, _Candidate(outcome, measurement, found.get(measurement.key))
-
-
 def _attack_answers(results: Results, words: Strings) -> list[Answer]:
-    groups: dict[str, list[_Candidate]] = {}
-    for topic, candidate in _candidates(results):
-        groups.setdefault(topic, []).append(candidate)
-    planned = {outcome.attack_class for outcome in _tests(results)}
-    if "membership" in planned:
-        groups.setdefault("membership", [])
-    if "reconstruction" in planned:
-        groups.setdefault("records", [])
+    groups = candidates(results)
+    for outcome in tests(results):
+        if outcome.attack_class in ("membership", "reconstruction"):
+            groups.setdefault(topic_of_class(outcome), [])
     return [_answer(topic, groups[topic], results, words) for topic in ORDER if topic in groups]
 
 
-def topic_of_class(attack_class: str) -> str:
-    """The question that a class of attack speaks to."""
-    return "records" if attack_class == "reconstruction" else attack_class
-
-
-def _answer(topic: str, candidates: list[_Candidate], results: Results, words: Strings) -> Answer:
-    only_source = candidates and all(c.outcome.attack.endswith("/source") for c in candidates)
-    question = words.plain(f"answers.questions.{'source' if topic == 'attribute' and only_source else topic}")
-    claimed = [c for c in candidates if c.measurement.value is not None]
-    if not claimed:
-        tried = [o for o in _tests(results) if topic_of_class(o.attack_class) == topic]
-        failed = any(o.status == OutcomeStatus.FAILED for o in tried)
+def _answer(topic: str, found: list[Candidate], results: Results, words: Strings) -> Answer:
+    question = words.plain(f"answers.questions.{topic}")
+    worst = next(by_rank(found), None)
+    if worst is None:
+        failed = any(o.status == OutcomeStatus.FAILED for o in tests(results) if topic_of_class(o) == topic)
         return Answer(question, "finding", "failed" if failed else "not_run", words.plain("answers.no_measurement"))
-    worst = min(claimed, key=lambda candidate: candidate.rank)
-    m = worst.measurement
+    if worst.measurement.n == 1:
+        key = "one_update" if worst.measurement.n_of.startswith("update") else "one_trial"
+        return Answer(question, "finding", "inconclusive", words.plain(f"answers.{key}"))
+    status = status_of(worst, found)
+    detail = [
+        *_beside_figure(worst, results, words),
+        *_other_states(worst, found, status, words),
+        *([words.plain("answers.unanswered")] if any(c.unanswered for c in found) else []),
+    ]
+    if topic == "records":
+        detail += _control(worst, results, words)
+    who = words.plain(
+        "answers.who",
+        actor=scenario_title(results, worst.outcome.scenario),
+        attack=attack_title(worst.outcome),
+    )
+    figure = _with_state(_figure(worst, words), worst.outcome, words)
+    group = status.value if status else "measured"
+    return Answer(question, "finding", group, figure, (sentence_case("; ".join(detail)), sentence_case(who)))
+
+
+def _figure(candidate: Candidate, words: Strings) -> str:
+    m = candidate.measurement
     low, high = ends(m)
-    key = m.metric if m.metric in HEADLINES else "other"
-    figure = words.plain(
-        f"answers.figures.{key}",
+    return words.plain(
+        f"answers.figures.{m.metric if m.metric in HEADLINES else 'other'}",
         value=measured(m),
         low=low,
         high=high,
         fpr=percent(m.at.get("fpr", 0.0)),
-        metric=words.plain(f"metrics.{metric_key(m.metric, words)}.short", metric=m.metric),
-        attack=attack_title(worst.outcome),
+        metric=metric_name(m, words),
+        attack=attack_title(candidate.outcome),
     )
-    if worst.outcome.state:
-        figure = words.plain(
-            "answers.state", figure=figure, state=words.plain(f"results.state.{worst.outcome.state.value}")
-        )
+
+
+def _with_state(text: str, outcome: Outcome, words: Strings) -> str:
+    if not outcome.state:
+        return text
+    return words.plain("answers.state", figure=text, state=words.plain(f"results.state.{outcome.state.value}"))
+
+
+def _beside_figure(worst: Candidate, results: Results, words: Strings) -> list[str]:
+    """Trials, floor, limit, an unusual level, and the risk although the limit is kept."""
+    m = worst.measurement
     detail = [words.plain("answers.trials", trials=counted(m))] if m.n > 0 else []
     if m.floor is not None:
         detail.append(words.plain("answers.floor", floor=floor_text(m)))
@@ -257,29 +225,44 @@ def _answer(topic: str, candidates: list[_Candidate], results: Results, words: S
         detail.append(words.plain("answers.own_level", level=percent(m.interval.level)))
     if likelihood := _risk_although_within(worst, results, words):
         detail.append(words.plain("answers.scale", likelihood=likelihood))
-    if topic == "records" and (control := _positive_control(results)):
-        low, high = ends(control)
-        detail.append(words.plain("answers.control", value=measured(control), low=low, high=high))
-    who = words.plain(
-        "answers.who",
-        actor=scenario_title(results, worst.outcome.scenario),
-        attack=attack_title(worst.outcome),
-    )
-    status = worst.finding.status if worst.finding else None
-    if any(c.unanswered for c in candidates):
-        detail.append(words.plain("answers.unanswered"))
-        if status is FindingStatus.WITHIN:
-            status = FindingStatus.INCONCLUSIVE
-    return Answer(
-        question,
-        "finding",
-        status.value if status else "measured",
-        figure,
-        (sentence_case("; ".join(detail)), sentence_case(who)),
+    return detail
+
+
+def _other_states(
+    worst: Candidate, found: list[Candidate], status: FindingStatus | None, words: Strings
+) -> Iterator[str]:
+    """Why the question has a worse status than the figure that is quoted."""
+    behind = behind_status(worst, found, status)
+    if status is None or not behind:
+        return
+    attack = _with_state(attack_title(behind[0].outcome), behind[0].outcome, words)
+    m = behind[0].measurement
+    same = (m.metric, m.at) == (worst.measurement.metric, worst.measurement.at)
+    figure = value_with_interval(m) if same else f"{metric_name(m, words)} {value_with_interval(m)}"
+    more = words.plain("answers.behind_more", count=number(len(behind) - 1)) if len(behind) > 1 else ""
+    yield words.plain(
+        "answers.behind",
+        status=words.word("finding", status.value),
+        attack=attack,
+        figure=figure,
+        more=more,
     )
 
 
-def _risk_although_within(candidate: _Candidate, results: Results, words: Strings) -> str:
+def _control(worst: Candidate, results: Results, words: Strings) -> list[str]:
+    """What was rebuilt where everything was laid open, by the same attack or by one that is named."""
+    best = positive_control(results, worst.outcome)
+    if best is None:
+        return []
+    outcome, share = best
+    attack = attack_title(outcome) if outcome.attack != worst.outcome.attack else words.plain("answers.same_attack")
+    if outcome.state and outcome.state != worst.outcome.state:
+        attack = f"{attack} {words.plain(f'results.state.{outcome.state.value}')}"
+    low, high = ends(share)
+    return [words.plain("answers.control", attack=attack, value=measured(share), low=low, high=high)]
+
+
+def _risk_although_within(candidate: Candidate, results: Results, words: Strings) -> str:
     """The likelihood that the scale of risks gives a figure within its limit, where it is a high one."""
     if candidate.finding is None or candidate.finding.status is not FindingStatus.WITHIN:
         return ""
@@ -293,18 +276,6 @@ def usual_level(results: Results) -> float | None:
         m.interval.level for o in results.outcomes for m in o.measurements if m.interval and m.value is not None
     )
     return levels.most_common(1)[0][0] if levels else None
-
-
-def _positive_control(results: Results) -> Measurement | None:
-    """The best share of single records that an attack rebuilt where everything was laid open."""
-    shares = [
-        m
-        for outcome in results.outcomes
-        if outcome.control == "positive"
-        for m in outcome.measurements
-        if m.metric == "recovered_share" and m.value is not None
-    ]
-    return max(shares, key=lambda m: m.value or 0.0, default=None)
 
 
 def epsilon_answer(results: Results, words: Strings) -> Answer:

@@ -1,0 +1,108 @@
+"""The first page's answers: which figure is quoted, what status stands beside it, and what explains it."""
+
+from typing import Any
+
+from auditor.core.measurement import Outcome
+from auditor.core.results import Results
+from auditor.core.shape import ModelState
+from auditor.policy.judge import judged
+from auditor.report.answers import Answer, summarise
+from auditor.report.strings import strings
+from tests import results_builder as build
+
+WORDS = strings("en")
+LINEAR = {"attack": "inversion/linear-layer", "title": "Reading records off the first layer"}
+
+
+def answers(*outcomes: Outcome, **other: Any) -> dict[str, Answer]:
+    """The answers of a run with these outcomes, by their questions."""
+    found = summarise(run(*outcomes, **other), WORDS).answers
+    return {answer.question: answer for answer in found}
+
+
+def run(*outcomes: Outcome, **other: Any) -> Results:
+    """A judged run with these outcomes."""
+    return judged(build.results(*outcomes, **other))
+
+
+def question(key: str) -> str:
+    return WORDS.plain(f"answers.questions.{key}")
+
+
+def said(answer: Answer) -> str:
+    return " ".join((answer.figure, *answer.detail))
+
+
+def test_a_real_reconstruction_is_not_hidden_by_an_inconclusive_nothing() -> None:
+    nothing = build.inversion(build.recovered(0.0, 0.0, 0.15, n=20, n_of="records in 1 update"))
+    real = build.inversion(build.recovered(0.01, 0.0055, 0.0168, n=1600, floor=0.0012), **LINEAR)
+    answer = answers(nothing, real)[question("records")]
+    assert "1\u202f%" in answer.figure
+    assert answer.status == "inconclusive"
+    assert "inconclusive because of another figure: Gradient matching" in said(answer)
+
+
+def test_what_exceeds_comes_before_a_larger_excess_over_the_floor() -> None:
+    high_limit = build.inversion(build.recovered(0.3, 0.05, 0.6), **LINEAR)
+    beyond = build.inversion(build.recovered(0.2, 0.15, 0.25))
+    answer = answers(high_limit, beyond)[question("records")]
+    assert answer.status == "exceeds"
+    assert "20\u202f%" in answer.figure
+    assert "because of another figure" not in said(answer)
+
+
+def test_the_positive_control_is_that_of_the_attack_and_of_its_state_or_is_named() -> None:
+    def control(value: float, **other: Any) -> Outcome:
+        share = build.recovered(value, max(0.0, value - 0.2), min(1.0, value + 0.2), n=4)
+        return build.inversion(share, scenario="single-record", control="positive", **other)
+
+    quoted = build.inversion(build.recovered(0.01, 0.0, 0.04))
+    other = control(1.0, **LINEAR)
+    own = control(0.5)
+    fresh = control(0.75, state=ModelState.INITIAL)
+    assert "the same attack rebuilds 50" in said(answers(quoted, other, own, fresh)[question("records")])
+    assert "the same attack on the model before training rebuilds 75" in said(
+        answers(quoted, other, fresh)[question("records")]
+    )
+    assert "Reading records off the first layer rebuilds 100" in said(answers(quoted, other)[question("records")])
+
+
+def test_source_does_not_answer_for_an_attribute() -> None:
+    source = build.outcome(
+        build.measurement(0.9, 0.85, 0.94, metric="answer_accuracy", floor=0.1),
+        attack="inference/source",
+        title="Which client",
+        attack_class="attribute",
+    )
+    hidden = build.outcome(
+        build.measurement(0.3, 0.25, 0.36, metric="answer_accuracy", floor=0.3),
+        attack="inference/attribute",
+        title="A hidden value",
+        attack_class="attribute",
+    )
+    found = answers(source, hidden)
+    assert "90\u202f%" in found[question("source")].figure
+    assert "30\u202f%" in found[question("attribute")].figure
+    assert question("attribute") not in answers(source)
+
+
+def test_one_update_fills_no_headline() -> None:
+    lonely = build.outcome(
+        build.measurement(0.0, 0.0, 0.975, metric="property_closer", n=1, n_of="updates", floor=0.5),
+        attack="inference/property",
+        attack_class="property",
+    )
+    answer = answers(lonely)[question("property")]
+    assert "one update tells nothing" in answer.figure
+    assert "97.5" not in said(answer)
+    assert answer.status == "inconclusive"
+
+
+def test_a_count_of_named_members_states_its_false_alarms() -> None:
+    named = build.outcome(
+        build.measurement(
+            58.0, 41.0, 80.0, metric="exposed_members", at={"fpr": 0.01}, unit="count", floor=40.0, n=4000
+        )
+    )
+    answer = answers(named)[question("membership")]
+    assert "Members named, at 1\u202f% false alarms: 58" in answer.figure
