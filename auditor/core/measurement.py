@@ -3,6 +3,9 @@
 from auditor.core.base import Frozen
 from auditor.core.shape import ModelState
 
+ONE_UPDATE = "records of one update"
+"""What an interval is over where a single update of several records was attacked: nothing is known about others."""
+
 
 class Interval(Frozen):
     """A confidence interval.

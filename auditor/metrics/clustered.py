@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from auditor.core.measurement import Interval
+from auditor.core.measurement import ONE_UPDATE, Interval
 from auditor.metrics.intervals import clopper_pearson
 
 
@@ -14,7 +14,9 @@ def share_interval(hits: Sequence[np.ndarray], *, level: float = 0.95) -> Interv
 
     With one record a cluster it is the exact one of Clopper and Pearson. Otherwise the same formula takes the
     effective number of records, ``n / (1 + (m - 1) * rho)`` with the intraclass correlation ``rho`` estimated by
-    analysis of variance (Korn and Graubard, 1998, Survey Methodology 24(2)).
+    analysis of variance, times the squared ratio of Student's quantiles for ``n`` records and for ``k`` clusters, which
+    is small where there are few of these (Korn and Graubard, 1998, Survey Methodology 24(2)). One cluster of several
+    records says nothing about others: the interval then speaks of the records of this update alone, and says so.
 
     Args:
         hits: One boolean array per update.
@@ -23,12 +25,21 @@ def share_interval(hits: Sequence[np.ndarray], *, level: float = 0.95) -> Interv
     flat = np.concatenate([np.asarray(hit, dtype=float) for hit in hits]) if hits else np.zeros(0)
     if not len(flat) or all(len(hit) <= 1 for hit in hits):
         return clopper_pearson(int(flat.sum()), len(flat), level=level)
-    effective = len(flat) / design_effect(hits)
+    used = [hit for hit in hits if len(hit)]
+    if len(used) == 1:
+        return clopper_pearson(int(flat.sum()), len(flat), level=level, over=ONE_UPDATE)
+    effective = len(flat) / design_effect(used) * few_clusters(len(flat), len(used), level=level)
     k, error = float(flat.mean()) * effective, (1 - level) / 2
     low = 0.0 if not flat.any() else float(stats.beta.ppf(error, k, effective - k + 1))
     high = 1.0 if flat.all() else float(stats.beta.ppf(1 - error, k + 1, effective - k))
     how = "Clopper-Pearson, effective n (Korn-Graubard)"
     return Interval(low=low, high=high, level=level, method=how, over="records and updates")
+
+
+def few_clusters(records: int, clusters: int, *, level: float) -> float:
+    """The factor by which few clusters reduce the effective number of records, at most 1."""
+    together, apart = (float(stats.t.ppf((1 + level) / 2, count - 1)) for count in (records, clusters))
+    return min(1.0, (together / apart) ** 2)
 
 
 def design_effect(values: Sequence[np.ndarray]) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from auditor.core.findings import Finding, FindingStatus, Threshold
-from auditor.core.measurement import Outcome, OutcomeStatus
+from auditor.core.measurement import ONE_UPDATE, Measurement, Outcome, OutcomeStatus
 from auditor.policy import keys
 from auditor.policy.advice import Adviser
 from auditor.policy.checks import control_finding
@@ -20,6 +20,7 @@ _ENDS = {
 }
 _EXPERIMENTAL = "the attack is experimental, so that it finds no more decides nothing"
 _POWERLESS = "the attack finds nothing even where everything is laid open, so its low figure shows nothing"
+_ALONE = "a single update was attacked, which says nothing about others"
 _CUT_SHORT = "the time budget ended the attack before its planned work was done, so its low figure shows little"
 
 
@@ -106,6 +107,10 @@ def _without_limit(outcome: Outcome) -> Finding:
     )
 
 
+def _one_update(measurement: Measurement) -> str:
+    return _ALONE if measurement.interval is not None and measurement.interval.over == ONE_UPDATE else ""
+
+
 def _against(outcome: Outcome, threshold: Threshold, adviser: Adviser, doubt: str) -> Finding:
     measurement = next((m for m in outcome.measurements if keys.of(m) == keys.parsed(threshold.metric)), None)
     if measurement is None:
@@ -120,6 +125,7 @@ def _against(outcome: Outcome, threshold: Threshold, adviser: Adviser, doubt: st
         )
     limit = threshold.against(measurement.floor)
     judgement = judge(measurement, limit)
+    doubt = doubt or _one_update(measurement)
     if doubt and judgement.status == FindingStatus.WITHIN:
         judgement = Judgement(FindingStatus.INCONCLUSIVE, f"{judgement.because}, but {doubt}")
     if outcome.experimental and judgement.status != FindingStatus.EXCEEDS:

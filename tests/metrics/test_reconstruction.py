@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
+from auditor.core.measurement import ONE_UPDATE
 from auditor.core.shape import Modality, TargetShape, Task
 from auditor.metrics.clustered import design_effect, mean_interval, share_interval
 from auditor.metrics.intervals import clopper_pearson
@@ -177,8 +178,25 @@ def test_records_of_one_update_that_fall_together_widen_the_interval() -> None:
     assert design_effect(mixed) == 1.0
     wide, narrow = share_interval(together), share_interval(mixed)
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
-    exact = clopper_pearson(15, 40)
-    assert (narrow.low, narrow.high) == pytest.approx((exact.low, exact.high))
+    fewer = 40 * (2.0227 / 2.7764) ** 2  # Student's quantiles for 40 records and for 5 updates
+    low = stats.beta.ppf(0.025, 0.375 * fewer, 0.625 * fewer + 1)
+    high = stats.beta.ppf(0.975, 0.375 * fewer + 1, 0.625 * fewer)
+    assert (narrow.low, narrow.high) == pytest.approx((low, high), abs=1e-3)
+
+
+def test_few_updates_without_a_hit_show_little() -> None:
+    """The upper end is that of Korn and Graubard with their factor for few clusters, and far from plain counting."""
+    none = np.zeros(41)
+    assert share_interval([none] * 2).high == pytest.approx(0.84, abs=0.02)
+    assert share_interval([none] * 4).high == pytest.approx(0.055, abs=0.005)
+    assert share_interval([none] * 8).high < 0.02
+    assert share_interval([np.zeros(1)] * 82).high == pytest.approx(clopper_pearson(0, 82).high)
+
+
+def test_one_update_speaks_of_its_own_records_alone() -> None:
+    assert share_interval([np.zeros(41)]).over == ONE_UPDATE
+    assert share_interval([np.zeros(41), np.zeros(0)]).over == ONE_UPDATE
+    assert share_interval([np.zeros(41)] * 2).over != ONE_UPDATE
 
 
 def test_one_value_has_no_spread() -> None:
