@@ -16,6 +16,7 @@ from auditor.engine.practice import measured_to_json
 from auditor.engine.units import Unit
 from auditor.learning.choice import Choice
 from auditor.learning.functional import FunctionalModel
+from auditor.learning.losses import cross_entropy
 from auditor.observations.model import State
 from auditor.observations.records import Records
 from auditor.simulation.lockstep import train_federations
@@ -139,13 +140,19 @@ class Models:
             with torch.no_grad():
                 part = records[slice(some[0], some[-1] + 1)].to(self._device)
                 outputs = self.audited.outputs(state, part.inputs)
-                losses = self.audited.loss(outputs, part.labels).cpu()
+                losses = self._losses(outputs, part.labels)
             if self._settings.target.task == "language_model":
                 return [(-losses.unsqueeze(1), losses)]
             return [(outputs.cpu(), losses)]
 
         parts = in_halves(asked, range(len(records)), device=self._device)
         return torch.cat([outputs for outputs, _ in parts]), torch.cat([losses for _, losses in parts])
+
+    def _losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Loss of each record; cross-entropy in double precision, where records that are fitted well do not all tie."""
+        if self.audited.shared.loss is cross_entropy:
+            return cross_entropy(outputs.cpu().double(), labels.cpu())
+        return self.audited.loss(outputs, labels).cpu()
 
 
 def _without_column(federation: FederationSettings) -> FederationSettings:

@@ -63,6 +63,13 @@ class RocSample:
             return len(self.members)
         return len(self.members) - int(np.searchsorted(self.members, threshold, side="right"))
 
+    def members_drawn(self, false_positives: int) -> int:
+        """Members called where ties at the threshold are drawn so that ``false_positives`` are reached; rounded up."""
+        threshold = self.threshold(false_positives)
+        above, tied = self.members_above(threshold), int((self.members == threshold).sum())
+        alarms, alike = int((self.nonmembers > threshold).sum()), int((self.nonmembers == threshold).sum())
+        return above + int(np.ceil(tied * min(1.0, (false_positives - alarms) / alike))) if alike else above
+
 
 def tpr_at_fpr(sample: RocSample, fpr: float, *, level: float = 0.95) -> OperatingPoint:
     """True-positive rate at a pre-set false-positive rate.
@@ -75,7 +82,8 @@ def tpr_at_fpr(sample: RocSample, fpr: float, *, level: float = 0.95) -> Operati
     for a non-member's score S. Then #{S >= t} is at least, and #{S > t} at most, Binomial(n, fpr) in law: one
     order statistic lies at or above t and another at or below t, each but for a quarter of the error.
     Clopper-Pearson limits for the members above these two spend the other two quarters. Distribution-free,
-    ties allowed, conservative.
+    ties allowed, conservative. The value counts ties against the attack; the upper limit lets the adversary draw
+    among tied records, so scores that jump from no false alarm to many do not show that nothing is recognised.
     """
     error = (1 - level) / 4
     n, m = len(sample.nonmembers), len(sample.members)
@@ -87,7 +95,7 @@ def tpr_at_fpr(sample: RocSample, fpr: float, *, level: float = 0.95) -> Operati
     low = 0.0
     if strict >= 0:
         low = binomial_lower(sample.members_above(sample.threshold(strict)), m, error=error)
-    high = binomial_upper(sample.members_above(sample.threshold(loose)), m, error=error)
+    high = binomial_upper(sample.members_drawn(loose), m, error=error)
     return OperatingPoint(fpr, value, min(low, value), max(high, value))
 
 

@@ -190,3 +190,27 @@ def test_intervals_cover_discrete_scores(levels: int) -> None:
         point = tpr_at_fpr(sample, 0.1)
         hits += point.low <= truth <= point.high
     assert hits >= 0.95 * 300
+
+
+def test_an_upper_end_lets_the_adversary_draw_among_ties() -> None:
+    """Two of five records tie at the top: no threshold gives 10 % false alarms, and 0 % is no ceiling."""
+    scores = torch.tensor(([1.0] * 40 + [0.0] * 60) * 2)
+    truth = torch.arange(200) < 100
+    (rate,) = (
+        m for m in measure_membership(MembershipScores(scores), truth).measurements if m.key == "tpr_at_fpr[fpr=0.1]"
+    )
+    assert rate.value == 0.0
+    assert rate.interval is not None
+    assert rate.interval.high > 0.15
+
+
+def test_ties_far_from_the_threshold_change_nothing() -> None:
+    """Nearly all non-members tie at the bottom and no member does: the limits are those of a perfect attack."""
+    scores = torch.cat([torch.ones(100), torch.zeros(100)])
+    truth = torch.arange(200) < 100
+    (rate,) = (
+        m for m in measure_membership(MembershipScores(scores), truth).measurements if m.key == "tpr_at_fpr[fpr=0.1]"
+    )
+    assert rate.value == 1.0
+    assert rate.interval is not None
+    assert rate.interval.low > 0.95
