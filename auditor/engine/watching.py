@@ -31,8 +31,8 @@ from auditor.targets.target import Target
 ENOUGH = 400
 """Questions that are asked, where time is short, before more than one round is watched."""
 
-TRIED = 8
-"""Candidates of the trial that says how long a question takes."""
+TRIED = (4, 16)
+"""Questions of the two trials that say how long one takes, and how long a round does without any."""
 
 SHARE_WATCHED = 0.7
 """Of the time for a training to be watched; the rest is for playing it."""
@@ -135,16 +135,11 @@ class Training:
         self, game: Game, plan: Vantage, kept: frozenset[int], asked: Questions, *, seconds: float
     ) -> tuple[frozenset[int], Questions] | None:
         """Fewer rounds and questions where all do not fit into the time, by a trial on a few; None where all fit."""
-        few = Watch(game.candidates[asked.index[:TRIED]], self._target.model, device=self._device)
-        cohort = tuple(self._cohort(min(kept)))
-        still = {name: torch.zeros_like(self._initial[name], device=self._device) for name in few.model.trainable}
-        before = {name: tensor.to(self._device) for name, tensor in self._initial.items()}
-        sent = {client: still for client in cohort} if plan.sees_clients and not plan.from_below else {}
-        for _ in range(2):  # the first one warms up
-            start = time.monotonic()
-            few.see(RoundView(0, before, sent, cohort, still))
-        each = (time.monotonic() - start) / len(few.candidates)
-        shares = thinned(SHARE_WATCHED * seconds / each, rounds=len(kept), questions=len(asked.index))
+        cost = self._cost(game, plan, asked, cohort=tuple(self._cohort(min(kept))))
+        if cost is None:
+            return None
+        affordable = (SHARE_WATCHED * seconds - len(kept) * cost.round) / max(cost.question, 1e-12)
+        shares = thinned(affordable, rounds=len(kept), questions=len(asked.index))
         if shares == (len(kept), len(asked.index)):
             return None
         generator = torch.Generator().manual_seed(derive_seed(int(self._details["seed"]), "questions that fit"))
@@ -152,6 +147,26 @@ class Training:
         numbers = sorted(kept)
         rounds = frozenset(numbers[i] for i in spaced(len(numbers), shares.rounds))
         return rounds, Questions(asked.index[chosen], asked.asked[chosen], asked.owner[chosen])
+
+    def _cost(self, game: Game, plan: Vantage, asked: Questions, *, cohort: tuple[int, ...]) -> "WatchCost | None":
+        """What watching costs, by a trial on a few questions and on more; None where there are too few to tell."""
+        names = FunctionalModel(self._target.model).trainable
+        before = {name: tensor.to(self._device) for name, tensor in self._initial.items()}
+        still = {name: torch.zeros_like(before[name]) for name in names}
+        sent = dict.fromkeys(cohort, still) if plan.sees_clients and not plan.from_below else {}
+        took = []
+        for size in TRIED:
+            if len(asked.index) < 2 * size:
+                return None
+            watch = Watch(game.candidates[asked.index[:size]], self._target.model, device=self._device)
+            times = []
+            for _ in range(2):  # the first one warms up
+                start = time.monotonic()
+                watch.see(RoundView(0, before, sent, cohort, still))
+                times.append(time.monotonic() - start)
+            took.append(min(times))
+        question = max(0.0, took[1] - took[0]) / (TRIED[1] - TRIED[0])
+        return WatchCost(max(0.0, took[0] - TRIED[0] * question), question)
 
     def _facts(self, *, played: int, cut: bool) -> dict[str, Any]:
         records = self._target.model.shape.records_per_client
@@ -168,6 +183,13 @@ def _wanted(attack: AltersTraining | None, state: State, watch: Watch, turn: int
 def spaced(length: int, count: int) -> list[int]:
     """``count`` places of ``length``, evenly spaced, the last one always among them."""
     return sorted({length - 1 - math.floor(i * length / count) for i in range(count)}) if count else []
+
+
+class WatchCost(NamedTuple):
+    """Seconds of a round whatever is asked, and of each question beside it."""
+
+    round: float
+    question: float
 
 
 class Thinned(NamedTuple):

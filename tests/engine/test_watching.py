@@ -1,5 +1,6 @@
 """Whole trainings as adversaries see them: what is shown, what is asked, and what stays bounded."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from auditor.engine.paths import Paths
 from auditor.engine.plan import make_plan
 from auditor.engine.questions import NOBODY, owners, questions
 from auditor.engine.units import Made, Task, Unit
+from auditor.engine.vantage import vantage
 from auditor.engine.watching import Training, spaced, thinned
 from auditor.engine.work import make_work
 from auditor.engine.workshop import Workshop
@@ -135,6 +137,23 @@ def test_a_malicious_server_sends_the_worsened_model(tmp_path: Path) -> None:
     assert len(sent) == 3
     assert [number for number, _ in found.meta["cohorts"]] == [2, 3, 4]
     assert found.meta["senders"] == [0, 1, 2]
+
+
+def test_a_trial_finds_what_grows_with_the_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that costs much in itself is no reason to ask fewer questions."""
+
+    def see(self: Any, view: Any, *, turn: int = 0) -> None:
+        time.sleep(0.05 + 0.002 * len(self.candidates))
+
+    workshop, (unit,), _ = units_of(tmp_path, "honest-server")
+    training = Training(unit, TARGET, initial=workshop.models.initial(), device="cpu")
+    plan = vantage(unit.details, training.federation, attack=None, cohort=training._cohort)
+    asked = questions(GAME, training.play.parts, clients={0, 1, 2}, seed=1)
+    monkeypatch.setattr(watching.Watch, "see", see)
+    cost = training._cost(GAME, plan, asked, cohort=(0, 1, 2))
+    assert cost is not None
+    assert cost.question == pytest.approx(0.002, rel=0.5)
+    assert cost.round == pytest.approx(0.05, rel=0.5)
 
 
 def test_questions_ask_about_members_owners_and_spread_alike() -> None:
