@@ -59,11 +59,27 @@ def _beside_claim(audit: EpsilonAudit, results: Results) -> str:
     if claimed is None:
         return ""
     if sample is None:
-        return f" That alone refutes the {number(claimed)} that the documents state."
+        return f" That alone refutes the {number(claimed)} that the documents state, {_played(audit)}."
     return (
         f" That is above the {number(claimed)} that the documents state, but for the {sample.records:,} records of "
         "this run; more records make the same settings stronger."
     )
+
+
+def _played(audit: EpsilonAudit) -> str:
+    """What the canaries played in: the user's own step, or only the tool's simulation of what was declared."""
+    if audit.name == "code":
+        return "for the private step that epsilon_audit.code names"
+    return "for the mechanism as declared and simulated; the deployed code was not seen"
+
+
+def beside_account(accounted: tuple[Finding, ...], refuted: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Findings of accounting, and what canaries show of the same claim: told once where both find it too small."""
+    first, *others = accounted
+    if not refuted or first.status != FindingStatus.EXCEEDS:
+        return (*accounted, *refuted)
+    told = " ".join(finding.sentence for finding in (first, *refuted))
+    return (first.model_copy(update={"sentence": told}), *others)
 
 
 def refutations(results: Results) -> tuple[Finding, ...]:
@@ -75,8 +91,9 @@ def refutations(results: Results) -> tuple[Finding, ...]:
             continue
         value = two_decimals(bound.epsilon, towards="down", apart_from=claimed)
         text = (
-            f"The documents' epsilon is refuted by measurement: they state {number(claimed)}, and canaries show at "
-            f"least {value} ({percent(audit.level)} confidence; {audit.title[:1].lower()}{audit.title[1:]})."
+            f"The documents' epsilon is refuted by measurement, {_played(audit)}: they state {number(claimed)}, and "
+            f"canaries show at least {value} ({percent(audit.level)} confidence; "
+            f"{audit.title[:1].lower()}{audit.title[1:]})."
         )
         found.append(
             Finding(
@@ -182,8 +199,9 @@ def _more(audit: EpsilonAudit) -> str:
     times = math.exp(min(short, 700.0))
     if times > _HOPELESS:
         return (
-            "No usual number of canaries settles it: the most that they could show grows with their logarithm, and "
-            f"{number(short, towards='up')} are missing. Read the lower bound for what it is."
+            f"No usual number of canaries settles the test “{audit.title}”: the most that it could show grows with "
+            f"their logarithm, and lies {number(short, towards='up')} of epsilon below what the settings account for. "
+            "Read the lower bound for what it is."
         )
     needed = -(-math.ceil(audit.canaries * times) // 1000) * 1000
     return f"Raise epsilon_audit.canaries to about {needed:,}."

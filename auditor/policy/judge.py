@@ -3,7 +3,7 @@
 from auditor.core.findings import Finding, Threshold
 from auditor.core.results import Results
 from auditor.policy.advice import Adviser
-from auditor.policy.canaries import audit_findings, refutations
+from auditor.policy.canaries import audit_findings, beside_account, refutations
 from auditor.policy.claims import claims
 from auditor.policy.coverage import coverage
 from auditor.policy.disagreement import disagreements
@@ -59,8 +59,7 @@ def _findings(results: Results) -> tuple[Finding, ...]:
     return (
         *found,
         *disagreements(results),
-        *accounting_findings(results.accounting, sample_of(results)),
-        *refutations(results),
+        *beside_account(accounting_findings(results.accounting, sample_of(results)), refutations(results)),
         *audit_findings(results),
     )
 

@@ -6,7 +6,7 @@ import pytest
 
 from auditor.core.findings import FindingStatus
 from auditor.core.privacy import AccountingReport, EpsilonAudit, EpsilonLowerBound
-from auditor.policy.canaries import audit_claims, audit_findings
+from auditor.policy.canaries import audit_claims, audit_findings, refutations
 from auditor.policy.cap import why_unverified
 from auditor.policy.epsilon import sample_of
 from auditor.policy.judge import judged
@@ -86,13 +86,35 @@ def stated(claimed: float | None, one: EpsilonAudit) -> Any:
     return judged(results(accounting=accounting))
 
 
-def test_a_stated_epsilon_below_the_measured_one_is_refuted_by_measurement() -> None:
-    found = {f.id: f for f in stated(1.0, audit(bound(1.53))).findings}
-    refuted = found["accounting:claimed_epsilon:mechanism"]
+SIMULATED = "for the mechanism as declared and simulated; the deployed code was not seen"
+
+
+@pytest.mark.parametrize(
+    ("one", "played"),
+    [
+        (audit(bound(1.53)), SIMULATED),
+        (audit(bound(1.53), name="code"), "for the private step that epsilon_audit.code"),
+    ],
+    ids=["simulated", "own code"],
+)
+def test_a_stated_epsilon_below_the_measured_one_is_refuted_by_measurement(one: EpsilonAudit, played: str) -> None:
+    (refuted,) = refutations(stated(1.0, one))
     assert refuted.status == FindingStatus.EXCEEDS
     assert (refuted.low, refuted.limit) == (1.53, 1.0)
-    assert "refuted by measurement: they state 1, and canaries show at least 1.53" in refuted.sentence
-    assert "That alone refutes the 1 that" in found["accounting:epsilon_audit:mechanism"].sentence
+    assert f"refuted by measurement, {played}" in refuted.sentence
+    assert ": they state 1, and canaries show at least 1.53" in refuted.sentence
+    (beside,) = audit_findings(stated(1.0, one))
+    assert f"That alone refutes the 1 that the documents state, {played}" in beside.sentence
+
+
+def test_account_and_canaries_that_find_one_claim_too_small_are_one_finding() -> None:
+    above = [f for f in stated(1.0, audit(bound(1.53))).findings if f.status == FindingStatus.EXCEEDS]
+    assert [finding.id for finding in above] == ["accounting:claimed_epsilon"]
+    assert "recomputed from the settings it is 2 " in above[0].sentence
+    assert "than these settings give. The documents' epsilon is refuted" in above[0].sentence
+    open_account = AccountingReport(epsilon=epsilon(0.5, 1.95, 2.0), claimed_epsilon=1.0, audits=(audit(bound(1.53)),))
+    apart = {f.id for f in judged(results(accounting=open_account)).findings if f.status == FindingStatus.EXCEEDS}
+    assert apart == {"accounting:claimed_epsilon:mechanism"}, "where the account leaves it open, canaries settle it"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +128,7 @@ def test_a_stated_epsilon_below_the_measured_one_is_refuted_by_measurement() -> 
     ids=["above the bound", "not stated", "of other neighbours", "heuristic"],
 )
 def test_no_other_lower_bound_refutes_a_stated_epsilon(claimed: float | None, one: EpsilonAudit) -> None:
-    assert not [f for f in stated(claimed, one).findings if f.id == "accounting:claimed_epsilon:mechanism"]
+    assert refutations(stated(claimed, one)) == ()
 
 
 def test_advice_on_canaries_names_a_number_only_where_one_is_within_reach() -> None:
@@ -114,7 +136,11 @@ def test_advice_on_canaries_names_a_number_only_where_one_is_within_reach() -> N
     assert near.advice == "Raise epsilon_audit.canaries to about 28,000."
     (far,) = audit_findings(of(audit(bound(3.5, ceiling=6.8), accounted=15.7)))
     assert "No usual number of canaries" in far.advice
-    assert "8.9 are missing" in far.advice
+    assert "lies 8.9 of epsilon below what the settings account for" in far.advice
+    other = audit(bound(0.0, ceiling=2.3), accounted=25.7, name="labels", title="The model itself")
+    (labels,) = audit_findings(of(other))
+    assert "the test “The model itself”" in labels.advice
+    assert "lies 23.4 of epsilon below" in labels.advice
 
 
 def test_a_claim_about_more_records_than_the_sample_is_not_refuted_by_it() -> None:
@@ -129,5 +155,5 @@ def test_a_claim_about_more_records_than_the_sample_is_not_refuted_by_it() -> No
     made = results(accounting=report, settings=settings, organisation=people)
     assert sample_of(made) is not None
     found = {f.id: f for f in judged(made).findings}
-    assert "accounting:claimed_epsilon:mechanism" not in found
+    assert refutations(judged(made)) == ()
     assert "but for the" in found["accounting:epsilon_audit:mechanism"].sentence
