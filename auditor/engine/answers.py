@@ -33,11 +33,12 @@ from auditor.targets.target import Target
 
 @dataclass(frozen=True)
 class Measured:
-    """Metrics of one attack with the curves beside them."""
+    """Metrics of one attack with the curves beside them, and why low ones show little."""
 
     measurements: tuple[Measurement, ...]
     arrays: tuple[ArrayRef, ...] = ()
     notes: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 class Answers:
@@ -74,7 +75,7 @@ class Answers:
         return Measured(
             (*floored, *copied, *exposure.measurements, *controls),
             (roc, *arrays),
-            (*measures.warnings, blind.sentence, *exposure.notes),
+            (*measures.warnings, self._without_model(asked, blind), *exposure.notes),
         )
 
     def _classes(self, asked: Questions | None) -> Tensor | None:
@@ -119,6 +120,12 @@ class Answers:
         seed = derive_seed(self._seed, "blind baseline")
         return blind_baseline(self._target.members, self._target.nonmembers, seed=seed)
 
+    def _without_model(self, asked: Questions | None, blind: BlindBaseline) -> str:
+        """What the blind baseline found; where records alone do not tell, the pairing with clients does."""
+        if asked is None or not blind.shifted or self._blind.shifted:
+            return blind.sentence
+        return paired_sentence(blind)
+
     def _blind_about(self, asked: Questions, unit: Unit) -> BlindBaseline:
         """The same where each record is asked about with a client: once for each log."""
         key = unit.inputs["observation"][0]
@@ -152,6 +159,19 @@ def _with_floor(found: Measurement, blind: BlindBaseline) -> Measurement:
     if same is None or same.value is None or same.value <= (found.floor or 0.0):
         return found
     return found.model_copy(update={"floor": same.value, "floor_is": "telling the two samples apart without the model"})
+
+
+def paired_sentence(blind: BlindBaseline) -> str:
+    """Where members and others are alike, and only record and asked client together tell them apart."""
+    area = next(m for m in blind.measures.measurements if m.metric == "auc")
+    assert area.value is not None
+    assert area.interval is not None
+    found = f"AUC {area.value:.3f} [{area.interval.low:.3f}, {area.interval.high:.3f}]"
+    return (
+        f"Record and client together tell members from others without any model ({found}), although the records alone "
+        "do not: labels are spread unevenly over the clients, and a member is asked about with its own client. The "
+        "attacks are read against this figure; it is no fault of the samples."
+    )
 
 
 def restricted_name(row: PlannedAttack) -> str:
