@@ -12,8 +12,10 @@ from auditor.attacks.registry import available
 from auditor.core.errors import AttackDoesNotApply
 from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.core.seeds import derive_seed
+from auditor.engine.adversary import references_of
 from auditor.engine.answers import Answers, Measured, restricted_name
 from auditor.engine.executors import failure
+from auditor.engine.fit import misfit
 from auditor.engine.game import Game
 from auditor.engine.outputs import predicted_classes
 from auditor.engine.packing import unpack, unpack_output, unpack_queries, unpack_truth
@@ -112,6 +114,7 @@ class Measurer:
                 "effort": self._effort(row, ended),
                 "notes": (*ended.notes, *measured.notes, *_left_out(beside, len(units))),
                 "cut_short": ended.cut,
+                "doubt": measured.doubt,
             }
         )
 
@@ -207,7 +210,12 @@ class Measurer:
                 directory=self._directory,
                 game=self._game,
             )
-            return replace(own, measurements=(*own.measurements, *more.measurements), notes=(*own.notes, *more.notes))
+            return replace(
+                own,
+                measurements=(*own.measurements, *more.measurements),
+                notes=(*own.notes, *more.notes),
+                doubt=self._misfit(row, units[0]),
+            )
         if isinstance(first, Attributions):
             return self._answers.attributions(row, units[0], first)
         path = self._directory.output_path(units[0].inputs["observation"][0])
@@ -239,6 +247,14 @@ class Measurer:
             )
         )
 
+    def _misfit(self, row: PlannedAttack, unit: Unit) -> str:
+        """Why reference models tell little of weights that were given; empty where they fit or are not read."""
+        if self._target.weights is None or "references" not in unit.inputs or row.view != "queries":
+            return ""
+        locate = self._directory.output_path
+        answered = unpack_queries(unpack(locate(unit.inputs["observation"][0])))
+        return misfit(answered.losses, self._game.is_member, references_of(unit, locate=locate, device="cpu"))
+
     def _true_shares(self, row: PlannedAttack, unit: Unit, truths: Sequence[Records]) -> list[float]:
         """Of the records behind each update, those with the property that the attack asked about."""
         attack = _attack_of(row, unit)
@@ -256,7 +272,10 @@ class Measurer:
     # The model itself
 
     def utility(self) -> dict[str, float]:
-        """Accuracy and mean loss of the audited model on members and on non-members; empty where it failed."""
+        """Accuracy and mean loss of the audited model on members and on non-members; empty where it failed.
+
+        Beside each, over how many records, and the share of their commonest class: what a constant answer gets right.
+        """
         if self._work.queries.key not in self._session.finished:
             return {}
         queries = unpack_queries(unpack(self._directory.output_path(self._work.queries.key)))
@@ -267,7 +286,10 @@ class Measurer:
             if self._target.model.shape.task == "classification":
                 right = predicted_classes(queries.outputs[which]) == queries.labels[which]
                 figures[f"accuracy_{name}"] = float(right.double().mean())
+                counts = queries.labels[which].unique(return_counts=True)[1]
+                figures[f"commonest_class_{name}"] = float(counts.max() / counts.sum())
             figures[f"loss_{name}"] = float(queries.losses[which].double().mean())
+            figures[f"records_{name}"] = float(which.sum())
         return figures
 
 

@@ -104,7 +104,7 @@ def _scope(results: Results, words: Strings) -> Markup:
     )
     if "algorithm" in federation:
         text += words.html(
-            "scope.federation",
+            "scope.declared_federation" if results.target.weights_sha256 else "scope.federation",
             algorithm=words.word("algorithm", federation["algorithm"]),
             clients=number(federation.get("clients", shape.aggregated_clients)),
             rounds=number(federation.get("rounds", 1)),

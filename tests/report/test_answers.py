@@ -106,3 +106,10 @@ def test_a_count_of_named_members_states_its_false_alarms() -> None:
     )
     answer = answers(named)[question("membership")]
     assert "Members named, at 1\u202f% false alarms: 58" in answer.figure
+
+
+def test_given_weights_were_declared_as_trained() -> None:
+    own = run(build.inversion(build.recovered(0.0, 0.0, 0.04)))
+    given = own.model_copy(update={"target": own.target.model_copy(update={"weights_sha256": build.SHA})})
+    assert "declared as trained by FedAvg" in summarise(given, WORDS).scope
+    assert "declared as trained" not in summarise(own, WORDS).scope
