@@ -153,7 +153,7 @@ def test_the_faster_way_is_chosen_on_the_device_itself() -> None:
             device=device,
             how="auto",
         )
-        assert found.choice.reason.startswith("measured")
+        assert "vmap" not in found.choice.reason, "an error on the device would look like a model that vmap refuses"
         return [each.state for each in found.results]
 
     on_both(work)
