@@ -101,6 +101,7 @@ class Outcome(Frozen):
         control: ``positive`` where the setting was made as easy as it gets to see whether the attack works at
             all, ``negative`` where nothing can be found; empty for the audited setting itself.
         cut_short: The time budget ended every run of the attack before its planned work was done.
+        doubt: Why a low figure of this attack shows little, as a clause; empty where nothing is known against it.
         experimental: No published evaluation stands behind the attack: what it finds counts, and where it finds
             nothing, that counts for nothing.
     """
@@ -121,6 +122,7 @@ class Outcome(Frozen):
     notes: tuple[str, ...] = ()
     control: str = ""
     cut_short: bool = False
+    doubt: str = ""
     experimental: bool = False
 
     @property

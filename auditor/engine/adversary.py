@@ -62,11 +62,11 @@ def known_to(unit: Unit, *, target: Target, locate: Callable[[str], Path], devic
         population_outputs=outputs,
         population_losses=losses,
         prior=target.prior if "population" in knows else None,
-        references=_references(unit, locate=locate, device=device) if "references" in knows else None,
+        references=references_of(unit, locate=locate, device=device) if "references" in knows else None,
     )
 
 
-def _references(unit: Unit, *, locate: Callable[[str], Path], device: str) -> ReferenceModels:
+def references_of(unit: Unit, *, locate: Callable[[str], Path], device: str) -> ReferenceModels:
     """The answers of as many reference models as the attack reads, split into candidates and population."""
     found = [unpack(locate(key)) for key in unit.inputs["references"]]
     cut = int(found[0].meta["candidates"])

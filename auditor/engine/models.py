@@ -16,7 +16,7 @@ from auditor.engine.practice import measured_to_json
 from auditor.engine.units import Unit
 from auditor.learning.choice import Choice
 from auditor.learning.functional import FunctionalModel
-from auditor.learning.losses import cross_entropy
+from auditor.learning.losses import cross_entropy, untied_cross_entropy
 from auditor.observations.model import State
 from auditor.observations.records import Records
 from auditor.simulation.lockstep import train_federations
@@ -149,9 +149,9 @@ class Models:
         return torch.cat([outputs for outputs, _ in parts]), torch.cat([losses for _, losses in parts])
 
     def _losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Loss of each record; cross-entropy in double precision, where records that are fitted well do not all tie."""
-        if self.audited.shared.loss is cross_entropy:
-            return cross_entropy(outputs.cpu().double(), labels.cpu())
+        """Loss of each record; cross-entropy in a form in which records that are fitted well do not all tie at zero."""
+        if self.audited.shared.loss is cross_entropy and outputs.dim() == 2:
+            return untied_cross_entropy(outputs.cpu(), labels.cpu())
         return self.audited.loss(outputs, labels).cpu()
 
 

@@ -13,6 +13,16 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(outputs, labels, reduction="none")
 
 
+def untied_cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
+    """The same in float64 from the distances to the own logit, as ``log1p``: a loss of 1e-40 is told from one of 1e-20.
+
+    Outputs: logits ``(n, classes)``; labels ``(n,)`` int64; returns ``(n,)``.
+    """
+    apart = outputs.double() - outputs.double().gather(1, labels.unsqueeze(1))
+    others = apart.scatter(1, labels.unsqueeze(1), -torch.inf).logsumexp(dim=1)
+    return torch.where(others > 0, others + F.softplus(-others), others.clamp(max=0.0).exp().log1p())
+
+
 def mean_squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
     """Squared error, averaged over the targets of a record. Both ``(n,)`` or ``(n, k)``; returns ``(n,)``.
 

@@ -46,7 +46,7 @@ def outcome_findings(
     relevant = [threshold for threshold in thresholds if keys.parsed(threshold.metric).metric in metrics]
     if not relevant:
         return (_without_limit(outcome),)
-    doubt = _POWERLESS if weak else _CUT_SHORT if outcome.cut_short else ""
+    doubt = _POWERLESS if weak else _CUT_SHORT if outcome.cut_short else outcome.doubt
     found = tuple(_against(outcome, threshold, adviser, doubt) for threshold in relevant)
     if any(finding.value is not None for finding in found):
         return found

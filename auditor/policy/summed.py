@@ -53,7 +53,7 @@ def _figure(outcome: Outcome, scenario: ScenarioSummary, *, weak: bool) -> Summe
                 continue
             limit = threshold.against(measurement.floor)
             status = judge(measurement, limit).status
-            doubtful = weak or outcome.cut_short or outcome.experimental
+            doubtful = weak or outcome.cut_short or outcome.experimental or bool(outcome.doubt)
             if status == FindingStatus.WITHIN and doubtful:
                 status = FindingStatus.INCONCLUSIVE
             return Summed(scenario.name, measurement, limit, status)

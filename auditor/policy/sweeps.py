@@ -107,7 +107,7 @@ def _point(
         return CurvePoint(value, found, None, FindingStatus.INCONCLUSIVE)
     limit = threshold.against(found.floor)
     status = judge(found, limit).status
-    if status == FindingStatus.WITHIN and (weak or outcome.cut_short or outcome.experimental):
+    if status == FindingStatus.WITHIN and (weak or outcome.cut_short or outcome.experimental or outcome.doubt):
         status = FindingStatus.INCONCLUSIVE
     return CurvePoint(value, found, limit, status)
 

@@ -2,9 +2,10 @@
 
 import math
 
+import pytest
 import torch
 
-from auditor.learning.losses import cross_entropy, language_model, mean_squared_error
+from auditor.learning.losses import cross_entropy, language_model, mean_squared_error, untied_cross_entropy
 
 
 def test_cross_entropy_of_flat_logits_is_the_log_of_the_classes() -> None:
@@ -31,3 +32,15 @@ def test_language_model_shifts_by_one_and_ignores_padding() -> None:
 
 def test_language_model_of_padding_alone_is_finite() -> None:
     assert language_model(torch.randn(1, 3, 5), torch.tensor([[1, 0, 0]])).item() == 0.0
+
+
+def test_losses_of_records_fitted_well_do_not_tie() -> None:
+    logits = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)) * 3
+    labels = torch.arange(200) % 5
+    found = untied_cross_entropy(logits, labels)
+    assert torch.allclose(found, cross_entropy(logits.double(), labels), rtol=1e-9)
+    sure = torch.tensor([[60.0, 0.0], [90.0, 0.0], [0.0, 90.0]])
+    small = untied_cross_entropy(sure, torch.tensor([0, 0, 0]))
+    assert small[0] == pytest.approx(8.7565e-27, rel=1e-4)
+    assert 0 < small[1] < small[0]
+    assert small[2] == pytest.approx(90.0)
