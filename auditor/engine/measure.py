@@ -286,7 +286,7 @@ class Measurer:
             if self._target.model.shape.task == "classification":
                 right = predicted_classes(queries.outputs[which]) == queries.labels[which]
                 figures[f"accuracy_{name}"] = float(right.double().mean())
-                counts = queries.labels[which].unique(return_counts=True)[1]
+                counts = queries.labels[which].long().flatten().bincount()
                 figures[f"commonest_class_{name}"] = float(counts.max() / counts.sum())
             figures[f"loss_{name}"] = float(queries.losses[which].double().mean())
             figures[f"records_{name}"] = float(which.sum())
