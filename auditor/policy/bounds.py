@@ -65,11 +65,13 @@ def _first_open_limit(results: Results) -> str:
     ]
     if caps is None or not limits:
         return "no limit was fixed that it could be compared with"
+    epsilon = results.accounting.epsilon
+    units = "clients" if epsilon is not None and epsilon.unit == "client" else "training records"
     for fpr, limit in limits:
         cap = next((point.tpr for point in sorted(caps.roc, key=lambda p: p.fpr) if point.fpr >= fpr), 1.0)
         if cap > limit:
             return (
-                f"that alone would let an attack recognise {percent(cap, towards='up')} of training records while "
+                f"that alone would let an attack recognise {percent(cap, towards='up')} of {units} while "
                 f"{one_in(fpr)} of the others are named, which is above the limit of {percent(limit)}"
             )
     return ""

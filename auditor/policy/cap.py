@@ -1,7 +1,7 @@
 """When a recomputed epsilon may lower a likelihood: only where this run itself made the noise it accounts for."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from auditor.core.findings import Finding
@@ -19,6 +19,22 @@ class Cap(NamedTuple):
 
     band: Band
     because: str
+
+
+_BY_CLIENTS = frozenset({"dp_sgd", "local"})
+_ONE_CLIENT = frozenset({"client_update", "partial_update"})
+
+
+def covers_updates(mechanism: str, grants: Iterable[str]) -> bool:
+    """Does epsilon count the noise in the updates that such an adversary sees?
+
+    In DP-SGD and local DP each client noises its own steps, and the accounting takes participation as public: every
+    update is post-processing of what it composes. Distributed noise is whole in the sum alone. In DP-FedAvg and
+    DP-FTRL the server adds the noise, after it has seen the updates.
+    """
+    if mechanism == "distributed":
+        return not _ONE_CLIENT & set(grants)
+    return mechanism in _BY_CLIENTS
 
 
 def why_unverified(results: Results, findings: Sequence[Finding] = ()) -> str:

@@ -39,6 +39,13 @@ from auditor.report.worst import (
 
 ORDER = ("membership", "records", "labels", "attribute", "source", "property", "other")
 
+_REACH = {
+    "dp_fedavg": "answers.epsilon_before",
+    "dp_ftrl": "answers.epsilon_before",
+    "distributed": "answers.epsilon_shares",
+}
+"""Mechanisms whose epsilon leaves out what a server sees, with the clause that says so."""
+
 LONGEST_NAME = 60
 HIGH = 3
 """Likelihood from which on a risk asks for a decision."""
@@ -120,8 +127,9 @@ def _scope(results: Results, words: Strings) -> Markup:
 
 def _planned(results: Results, words: Strings) -> Markup:
     """How many attack runs were planned and gave a figure; those that do not apply here are counted apart."""
-    planned = [o for o in results.outcomes if o.status != OutcomeStatus.NOT_APPLICABLE]
-    others = len(results.outcomes) - len(planned)
+    asked = tests(results)
+    planned = [o for o in asked if o.status != OutcomeStatus.NOT_APPLICABLE]
+    others = len(asked) - len(planned)
     if not planned:
         return words.html("scope.none_applies", others=number(others))
     text = words.html(
@@ -129,9 +137,13 @@ def _planned(results: Results, words: Strings) -> Markup:
         measured=number(sum(o.status == OutcomeStatus.MEASURED for o in planned)),
         planned=number(len(planned)),
         techniques=number(len({o.attack for o in planned})),
-        scenarios=number(len({o.scenario for o in tests(results)})),
+        scenarios=number(len({o.scenario for o in planned})),
         members=number(results.target.shape.members),
     )
+    controls = [o for o in results.outcomes if o.control and o.status != OutcomeStatus.NOT_APPLICABLE]
+    if controls:
+        gave = sum(o.status == OutcomeStatus.MEASURED for o in controls)
+        text += words.html("scope.controls", measured=number(gave), planned=number(len(controls)))
     return text + (words.html("scope.others", others=number(others)) if others else Markup("."))
 
 
@@ -294,9 +306,11 @@ def epsilon_answer(results: Results, words: Strings) -> Answer:
         delta=number(epsilon.delta),
         unit=words.plain(f"privacy.units.{epsilon.unit}"),
     )
-    detail: tuple[str, ...] = ()
+    mechanism = (results.settings.get("privacy") or {}).get("mechanism", "none")
+    reach = _REACH.get(mechanism)
+    detail = (sentence_case(words.plain(reach)),) if reach else ()
     status = "bounded"
     if claimed is not None:
-        detail = (sentence_case(words.plain("answers.epsilon_claimed", claimed=number(claimed))),)
+        detail = (sentence_case(words.plain("answers.epsilon_claimed", claimed=number(claimed))), *detail)
         status = "disputed" if claimed < epsilon.lower else "bounded"
     return Answer(question, "epsilon", status, figure, detail)

@@ -8,6 +8,7 @@ import numpy as np
 
 from auditor.core.measurement import Measurement, Outcome
 from auditor.core.results import Results
+from auditor.policy.cap import covers_updates
 from auditor.policy.disagreement import released_only
 from auditor.report.describe import scenario_title, value_with_interval
 from auditor.report.figures.canvas import Figure, Table
@@ -55,19 +56,19 @@ def _roc(name: str, part: list[tuple[Outcome, np.ndarray]], results: Results, wo
         y_axis=words.plain("results.roc_y"),
         guessing=words.plain("results.roc_guessing"),
         cap=words.plain("results.roc_cap_label"),
+        floor=words.plain("results.roc_floor_label"),
     )
-    wide, narrow = draw_roc(name, curves, cap, text)
-    points = [
-        _Point(label, m)
-        for label, (outcome, _) in zip(labels, part, strict=True)
-        for m in outcome.measurements
-        if m.metric == "tpr_at_fpr" and m.value is not None and "fpr" in m.at
-    ]
+    rates = [_Point(label, m) for label, (o, _) in zip(labels, part, strict=True) for m in o.measurements]
+    floor = _floor_line(rates)
+    wide, narrow = draw_roc(name, curves, cap, text, floor=floor)
+    points = [p for p in rates if _is_rate(p.measurement) and p.measurement.value is not None]
     caps_at = dict(points_of_cap) if holds else {}
     return Figure(
         id=name,
         title=words.plain("results.roc_title", scenario=scenario_title(results, part[0][0].scenario)),
-        caption=_roc_caption(points, "results.roc_cap" if holds else "results.roc_no_cap" if bounded else "", words),
+        caption=" ".join(
+            [*_roc_caption(rates, floor is not None, words), *_cap_words(results, part, holds, bounded, words)]
+        ),
         alt=words.plain("results.roc_alt", count=number(len(part)), parts=_roc_parts(points, words)),
         wide=wide,
         narrow=narrow,
@@ -75,21 +76,90 @@ def _roc(name: str, part: list[tuple[Outcome, np.ndarray]], results: Results, wo
     )
 
 
-def _roc_caption(points: Sequence[_Point], cap: str, words: Strings) -> str:
-    """Which curves are clear of guessing where false alarms are fewest, and how the bands were made."""
-    levels = {(m.interval.level, m.interval.over) for _, m in points if m.interval}
-    text = words.plain(
-        "results.roc_caption",
-        level=", ".join(sorted({percent(level) for level, _ in levels})) or "confidence",
-        over="".join(sorted({f" over {over}" for _, over in levels})),
+def _is_rate(measurement: Measurement) -> bool:
+    return measurement.metric == "tpr_at_fpr" and "fpr" in measurement.at
+
+
+def _chance(measurement: Measurement) -> float:
+    """What is reached without the model: a guess, or the blind baseline where it does better."""
+    guess = measurement.at.get("fpr", 0.5)
+    return max(guess, guess if measurement.floor is None else measurement.floor)
+
+
+def _floor_line(rates: Sequence[_Point]) -> np.ndarray | None:
+    """Rows (fpr, tpr) of what is told without the model, where that is more than a guess; None where it is not."""
+    known: dict[float, float] = {}
+    for _, m in rates:
+        if _is_rate(m) and m.value is not None:
+            known[m.at["fpr"]] = max(_chance(m), known.get(m.at["fpr"], 0.0))
+    if all(tpr <= fpr for fpr, tpr in known.items()):
+        return None
+    return np.array([*sorted(known.items()), (1.0, 1.0)])
+
+
+def _cap_words(
+    results: Results, part: list[tuple[Outcome, np.ndarray]], holds: bool, bounded: bool, words: Strings
+) -> list[str]:
+    """Whether a cap is drawn, and why not."""
+    if holds:
+        return [words.plain("results.roc_cap")]
+    if not bounded:
+        return []
+    grants = next((s.grants for s in results.scenarios if s.name == part[0][0].scenario), ())
+    mechanism = (results.settings.get("privacy") or {}).get("mechanism", "none")
+    return [words.plain("results.roc_not_capped" if covers_updates(mechanism, grants) else "results.roc_no_cap")]
+
+
+def _roc_caption(rates: Sequence[_Point], floored: bool, words: Strings) -> list[str]:
+    """Which curves are clear of what is told without the model, each where its false alarms are fewest."""
+    known = [p for p in rates if _is_rate(p.measurement) and p.measurement.interval and p.measurement.value is not None]
+    beyond = words.plain("results.roc_floor_word" if floored else "results.roc_guessing")
+    text = [words.plain("results.roc_floor")] if floored else []
+    fewest: dict[str, Measurement] = {}
+    for label, m in sorted(known, key=lambda point: -point.measurement.at["fpr"]):
+        fewest[label] = m
+    clear: dict[float, list[str]] = {}
+    for label, m in fewest.items():
+        if m.interval and m.interval.low > _chance(m):
+            clear.setdefault(m.at["fpr"], []).append(label)
+    for fpr, labels in sorted(clear.items()):
+        text.append(words.plain("results.roc_clear", fpr=percent(fpr), labels=", ".join(labels), beyond=beyond))
+    if fewest and not clear:
+        text.append(_none_clear(rates, fewest, beyond, words))
+    if refused := _refused(rates, fewest, words):
+        text.append(refused)
+    levels = {(m.interval.level, m.interval.over) for _, m in known if m.interval}
+    text.append(
+        words.plain(
+            "results.roc_caption",
+            level=", ".join(sorted({percent(level) for level, _ in levels})) or "confidence",
+            over="".join(sorted({f" over {over}" for _, over in levels})),
+        )
     )
-    known = [(label, m) for label, m in points if m.interval]
-    if known:
-        fpr = min(m.at["fpr"] for _, m in known)
-        clear = [label for label, m in known if m.at["fpr"] == fpr and m.interval and m.interval.low > fpr]
-        key = "results.roc_clear" if clear else "results.roc_none_clear"
-        text = f"{words.plain(key, fpr=percent(fpr), labels=', '.join(clear))} {text}"
-    return f"{text} {words.plain(cap)}" if cap else text
+    return text
+
+
+def _none_clear(rates: Sequence[_Point], fewest: Mapping[str, Measurement], beyond: str, words: Strings) -> str:
+    """No curve is clear at few false alarms; over all false alarms some may be, and then that is said."""
+    fprs = ", ".join(percent(fpr) for fpr in sorted({m.at["fpr"] for m in fewest.values()}))
+    areas = [p.label for p in rates if p.measurement.metric == "auc" and _clear_area(p.measurement)]
+    if areas:
+        return words.plain("results.roc_area_clear", fpr=fprs, labels=", ".join(areas), beyond=beyond)
+    return words.plain("results.roc_none_clear", fpr=fprs, beyond=beyond)
+
+
+def _clear_area(measurement: Measurement) -> bool:
+    return measurement.interval is not None and measurement.interval.low > max(0.5, measurement.floor or 0.5)
+
+
+def _refused(rates: Sequence[_Point], fewest: Mapping[str, Measurement], words: Strings) -> str:
+    """Shares of false alarms at which no curve may be read, because the sample is too small."""
+    stated = {m.at["fpr"] for m in fewest.values()}
+    refused = [m for _, m in rates if _is_rate(m) and m.value is None and m.at["fpr"] not in stated]
+    if not refused:
+        return ""
+    key = "results.roc_few_nonmembers" if all("non-members" in m.refused for m in refused) else "results.roc_few"
+    return words.plain(key, fpr=", ".join(percent(fpr) for fpr in sorted({m.at["fpr"] for m in refused}, reverse=True)))
 
 
 def _roc_parts(points: Sequence[_Point], words: Strings) -> str:

@@ -113,3 +113,14 @@ def test_given_weights_were_declared_as_trained() -> None:
     given = own.model_copy(update={"target": own.target.model_copy(update={"weights_sha256": build.SHA})})
     assert "declared as trained by FedAvg" in summarise(given, WORDS).scope
     assert "declared as trained" not in summarise(own, WORDS).scope
+
+
+def test_epsilon_says_where_it_does_not_limit_the_server() -> None:
+    accounting = build.NO_PRIVACY.model_copy(update={"epsilon": build.epsilon(unit="client")})
+
+    def epsilon(mechanism: str) -> str:
+        settings = build.SETTINGS | {"privacy": {"mechanism": mechanism, "noise_multiplier": 1.0}}
+        return said(answers(accounting=accounting, settings=settings)[question("epsilon")])
+
+    assert "before the noise, so ε does not limit" in epsilon("dp_fedavg")
+    assert "does not limit" not in epsilon("dp_sgd")

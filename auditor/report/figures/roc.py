@@ -33,25 +33,30 @@ class RocWords:
     y_axis: str
     guessing: str
     cap: str
+    floor: str = ""
 
 
-def draw_roc(name: str, curves: Sequence[Curve], cap: Array | None, words: RocWords) -> tuple[str, str]:
-    """Both widths of the figure; ``cap`` has rows (fpr, tpr)."""
-    floor = _floor(curves)
+def draw_roc(
+    name: str, curves: Sequence[Curve], cap: Array | None, words: RocWords, *, floor: Array | None = None
+) -> tuple[str, str]:
+    """Both widths of the figure; ``cap`` has rows (fpr, tpr), and so has ``floor``: what is told without the model."""
+    least = _floor(curves)
 
     def draw_on(drawing: Any, width_mm: float) -> None:
         axes = drawing.subplots()
-        _frame(axes, floor, words)
-        axes.plot([floor, 1], [floor, 1], color=canvas.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        _frame(axes, least, words)
+        axes.plot([least, 1], [least, 1], color=canvas.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.annotate(
-            words.guessing, (1, floor**0.1), xytext=(-3, -9), textcoords="offset points", ha="right", va="top",
+            words.guessing, (1, least**0.1), xytext=(-3, -9), textcoords="offset points", ha="right", va="top",
             color=canvas.MUTED, fontsize=8,
         ).set_in_layout(False)  # fmt: skip
+        if floor is not None:
+            _blind(axes, floor, words.floor)
         if cap is not None:
-            _cap(axes, cap, floor, words.cap)
+            _cap(axes, cap, least, words.cap)
         for index, curve in enumerate(curves):
-            _curve(axes, curve.rows, floor, canvas.SERIES[index % len(canvas.SERIES)])
-        _labels(axes, curves, floor)
+            _curve(axes, curve.rows, least, canvas.SERIES[index % len(canvas.SERIES)])
+        _labels(axes, curves, least)
 
     return canvas.draw(name, draw_on, heights_mm=(66.0, 84.0))
 
@@ -74,6 +79,15 @@ def _frame(axes: Any, floor: float, words: RocWords) -> None:
     axes.set_axisbelow(True)
     axes.set_xlabel(words.x_axis)
     axes.set_ylabel(words.y_axis)
+
+
+def _blind(axes: Any, floor: Array, label: str) -> None:
+    """What is told without the model, as a dash-dotted line with a name at its left end."""
+    axes.plot(floor[:, 0], floor[:, 1], color=canvas.MUTED, linewidth=1.0, linestyle=(0, (6, 2, 1, 2)))
+    axes.annotate(
+        label, (floor[0, 0], floor[0, 1]), xytext=(0, 4), textcoords="offset points", ha="left", va="bottom",
+        color=canvas.MUTED, fontsize=8,
+    ).set_in_layout(False)  # fmt: skip
 
 
 def _cap(axes: Any, cap: Array, floor: float, label: str) -> None:
