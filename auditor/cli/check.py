@@ -33,7 +33,11 @@ def check(
 
     scenarios = _scenarios(document)
     target, seen = load_and_probe(document)
+    from auditor.engine.claimed import claim_doubt
+
+    doubt = claim_doubt(document, records=len(target.members))
     found = _found(target, seen, scenarios)
+    found["warnings"] += [doubt] if doubt else []
     if format_ is Format.JSON:
         import json
 

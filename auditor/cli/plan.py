@@ -33,7 +33,8 @@ def plan(
         raise AuditorError(f"--save: {save} is a folder.", remedy=f"Name a file: {save / 'plan.json'}.")
     from auditor.engine.run import plan_audit
 
-    made = plan_audit(document)
+    prospect = plan_audit(document)
+    made = prospect.plan
     if save is not None:
         _save(made, save)
     match format_:
@@ -45,6 +46,8 @@ def plan(
             typer.echo("\n".join(_markdown(made)))
         case Format.TEXT:
             typer.echo("\n".join(_text(made)))
+    for doubt in prospect.doubts:
+        typer.echo(f"auditor: {doubt}.", err=True)
 
 
 def _save(made: "Plan", path: Path) -> None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from auditor.policy.decisions import Decided
 
 
+NAMED = 5
+"""So many findings that exceed are named at the end of a run; the others are counted."""
+
+
 class FailOn(StrEnum):
     """Which findings make the command fail."""
 
@@ -36,7 +40,9 @@ def run(
     audit: Path = typer.Argument(..., metavar="AUDIT.YAML", help="The settings file."),
     out: Path | None = typer.Option(None, "--out", help="Run folder; given the same one, the run goes on there."),
     fail_on: FailOn = typer.Option(
-        FailOn.NEVER, "--fail-on", help="Exit with 1 when a finding exceeds its limit, or also when inconclusive."
+        FailOn.NEVER,
+        "--fail-on",
+        help="Exit with 1 when a finding exceeds its limit, or also when inconclusive.",
     ),
     executor: ExecutorName | None = typer.Option(None, "--executor", help="Overrides compute.executor."),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Overrides compute.workers."),
@@ -92,16 +98,16 @@ def _decided(folder: Path, results: "Results") -> "Decided | None":
 
 
 def exit_code(results: "Results", fail_on: FailOn, *, accepted: frozenset[str] = frozenset()) -> ExitCode:
-    """The exit code that a run's findings ask for; ``accepted`` ones do not count."""
+    """The exit code that a run's findings ask for; ``accepted`` ones do not count.
+
+    A figure that exceeds its limit does so whatever an incomplete run lacks; an inconclusive one may still be settled.
+    """
+    statuses = {finding.status.value for finding in results.findings if finding.id not in accepted}
+    if fail_on is not FailOn.NEVER and "exceeds" in statuses:
+        return ExitCode.FINDING
     if not results.run.complete:
         return ExitCode.INCOMPLETE
-    counted = {
-        FailOn.EXCEEDS: {"exceeds"},
-        FailOn.INCONCLUSIVE: {"exceeds", "inconclusive"},
-        FailOn.NEVER: set(),
-    }[fail_on]
-    found = any(finding.status in counted for finding in results.findings if finding.id not in accepted)
-    return ExitCode.FINDING if found else ExitCode.COMPLETE
+    return ExitCode.FINDING if fail_on is FailOn.INCONCLUSIVE and "inconclusive" in statuses else ExitCode.COMPLETE
 
 
 def _summary(done: "AuditRun") -> list[str]:
@@ -111,6 +117,10 @@ def _summary(done: "AuditRun") -> list[str]:
         counts[finding.status] = counts.get(finding.status, 0) + 1
     words = ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in counts.items())
     lines = [f"Findings: {words or 'none'}."]
+    exceeding = [finding for finding in results.findings if finding.status == "exceeds"]
+    lines += [f"Exceeds: {finding.sentence}" for finding in exceeding[:NAMED]]
+    if len(exceeding) > NAMED:
+        lines.append(f"{len(exceeding) - NAMED} more exceed; the report names them.")
     if done.reused:
         lines.append(f"{done.reused} units of work were already finished; {done.done_now} were done now.")
     lines.append(f"Peak memory {done.peak_bytes / 2**30:.2f} GiB.")

@@ -12,6 +12,7 @@ from auditor.config.settings import ComputeSettings
 from auditor.core.results import Results
 from auditor.engine.assemble import RunFacts, assemble, settings_digest
 from auditor.engine.audits import Games, games_of
+from auditor.engine.claimed import claim_doubt
 from auditor.engine.environment import described_environment, numeric_environment, resolve_device
 from auditor.engine.footprint import keep_fingerprints
 from auditor.engine.game import membership_game
@@ -58,7 +59,15 @@ class AuditRun:
     peak_bytes: int = 0
 
 
-def plan_audit(document: AuditDocument) -> Plan:
+@dataclass(frozen=True)
+class Prospect:
+    """What an audit would do, and what is doubtful about its settings, in sentences."""
+
+    plan: Plan
+    doubts: tuple[str, ...] = ()
+
+
+def plan_audit(document: AuditDocument) -> Prospect:
     """Load the target, time one gradient, and plan; nothing is written.
 
     Raises:
@@ -67,7 +76,9 @@ def plan_audit(document: AuditDocument) -> Plan:
     target = load_target(document)
     device = resolve_device(document.settings.compute.device)
     require_memory(document.settings, target.model.shape, device=device)
-    return make_plan(document, target, speed=measure_speed(target, document.settings.federation, device=device))
+    plan = make_plan(document, target, speed=measure_speed(target, document.settings.federation, device=device))
+    doubt = claim_doubt(document, records=len(target.members))
+    return Prospect(plan, (doubt,) if doubt else ())
 
 
 def with_compute(document: AuditDocument, *, executor: str | None, workers: int | None) -> AuditDocument:
