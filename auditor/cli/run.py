@@ -112,11 +112,7 @@ def exit_code(results: "Results", fail_on: FailOn, *, accepted: frozenset[str] =
 
 def _summary(done: "AuditRun") -> list[str]:
     results = done.results
-    counts: dict[str, int] = {}
-    for finding in results.findings:
-        counts[finding.status] = counts.get(finding.status, 0) + 1
-    words = ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in counts.items())
-    lines = [f"Findings: {words or 'none'}."]
+    lines = [_counts(results)]
     exceeding = [finding for finding in results.findings if finding.status == "exceeds"]
     lines += [f"Exceeds: {finding.sentence}" for finding in exceeding[:NAMED]]
     if len(exceeding) > NAMED:
@@ -128,3 +124,15 @@ def _summary(done: "AuditRun") -> list[str]:
         lines.append("Incomplete: some attacks failed or did not fit into the budget. Run again with the same --out.")
         lines += done.left
     return lines
+
+
+def _counts(results: "Results") -> str:
+    """The same counts as on the first page of the report."""
+    from auditor.policy.words import count
+    from auditor.report.strings import strings
+    from auditor.report.tally import overall, planned
+    from auditor.report.worst import tests
+
+    unfit = len(tests(results)) - len(planned(results))
+    apart = f" {count(unfit, 'attack run does', 'attack runs do')} not apply." if unfit else ""
+    return f"{overall(results, strings('en'))}{apart}"

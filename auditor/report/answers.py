@@ -2,18 +2,18 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from auditor.core.findings import Finding, FindingStatus
+from auditor.core.findings import FindingStatus
 from auditor.core.measurement import Outcome, OutcomeStatus
 from auditor.core.results import Results
 from auditor.policy.statements import counted
+from auditor.policy.unfinished import unfinished
 from auditor.report.decisions import Item, clipped, decisions_of, fitting, likelihood_words, untested_of
 from auditor.report.describe import (
-    WEIGHT,
     attack_title,
     declared,
     ends,
@@ -25,6 +25,7 @@ from auditor.report.describe import (
 )
 from auditor.report.formatting import Rounding, measured, number, percent, quantity
 from auditor.report.strings import Strings
+from auditor.report.tally import overall, planned
 from auditor.report.worst import (
     HEADLINES,
     Candidate,
@@ -47,6 +48,7 @@ _REACH = {
 """Mechanisms whose epsilon leaves out what a server sees, with the clause that says so."""
 
 LONGEST_NAME = 60
+LONGEST_MISSING = 240
 HIGH = 3
 """Likelihood from which on a risk asks for a decision."""
 
@@ -79,6 +81,7 @@ class Summary:
     untested_more: int
     decisions: tuple[Item, ...]
     context: dict[str, str] = field(default_factory=dict)
+    missing: str = ""
 
 
 def summarise(results: Results, words: Strings) -> Summary:
@@ -89,8 +92,9 @@ def summarise(results: Results, words: Strings) -> Summary:
     level = usual_level(results)
     return Summary(
         scope=_scope(results, words),
-        overall=overall(_counted(results), words),
+        overall=overall(results, words),
         answers=answers,
+        missing="" if results.run.complete else clipped(sentence_case(unfinished(results)), LONGEST_MISSING),
         level="" if level is None else percent(level),
         untested=tuple(room),
         untested_more=len(untested) - len(room),
@@ -127,47 +131,24 @@ def _scope(results: Results, words: Strings) -> Markup:
 
 def _planned(results: Results, words: Strings) -> Markup:
     """How many attack runs were planned and gave a figure; those that do not apply here are counted apart."""
-    asked = tests(results)
-    planned = [o for o in asked if o.status != OutcomeStatus.NOT_APPLICABLE]
-    others = len(asked) - len(planned)
-    if not planned:
+    runs = planned(results)
+    others = len(tests(results)) - len(runs)
+    if not runs:
         return words.html("scope.none_applies", others=number(others))
     text = words.html(
         "scope.adversaries",
-        measured=number(sum(o.status == OutcomeStatus.MEASURED for o in planned)),
-        planned=number(len(planned)),
-        techniques=number(len({o.attack for o in planned})),
-        scenarios=number(len({o.scenario for o in planned})),
+        measured=number(sum(o.status == OutcomeStatus.MEASURED for o in runs)),
+        planned=number(len(runs)),
+        techniques=number(len({o.attack for o in runs})),
+        scenarios=number(len({o.scenario for o in runs})),
         members=number(results.target.shape.members),
     )
     controls = [o for o in results.outcomes if o.control and o.status != OutcomeStatus.NOT_APPLICABLE]
     if controls:
         gave = sum(o.status == OutcomeStatus.MEASURED for o in controls)
         text += words.html("scope.controls", measured=number(gave), planned=number(len(controls)))
-    return text + (words.html("scope.others", others=number(others)) if others else Markup("."))
-
-
-def _counted(results: Results) -> list[Finding]:
-    """Findings on the audited setting; what does not apply and what tests the attacks found nothing about it."""
-    controls = {outcome.key for outcome in results.outcomes if outcome.control}
-    return [
-        finding
-        for finding in results.findings
-        if finding.status != FindingStatus.NOT_APPLICABLE and finding.outcome not in controls
-    ]
-
-
-def overall(findings: Sequence[Finding], words: Strings) -> str:
-    """One sentence built from counts; never a grade."""
-    if not findings:
-        return words.plain("overall.none")
-    counts = Counter(finding.status for finding in findings)
-    parts = [
-        words.plain(f"overall.{status}", count=number(counts[status]))
-        for status in sorted(FindingStatus, key=WEIGHT.__getitem__)
-        if counts[status]
-    ]
-    return words.plain("overall.sentence", total=number(len(findings)), parts=", ".join(parts))
+    key = "scope.other" if others == 1 else "scope.others"
+    return text + (words.html(key, others=number(others)) if others else Markup("."))
 
 
 def _attack_answers(results: Results, words: Strings) -> list[Answer]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from auditor.cli.run import _counts
+from auditor.core.findings import Threshold
 from auditor.core.measurement import Outcome
 from auditor.core.results import Results
 from auditor.core.shape import ModelState
@@ -124,3 +126,29 @@ def test_epsilon_says_where_it_does_not_limit_the_server() -> None:
 
     assert "before the noise, so ε does not limit" in epsilon("dp_fedavg")
     assert "does not limit" not in epsilon("dp_sgd")
+
+
+def test_an_incomplete_run_says_what_is_missing() -> None:
+    whole = run(build.inversion(build.recovered(0.0, 0.0, 0.04), notes=("The time budget ended 2 of 8 updates.",)))
+    half = whole.model_copy(update={"run": whole.run.model_copy(update={"complete": False})})
+    assert "inversion/gradient-matching for honest-server" in summarise(half, WORDS).missing
+    assert "cut short by the time budget" in summarise(half, WORDS).missing
+    assert summarise(whole, WORDS).missing == ""
+
+
+def test_a_limit_without_a_figure_is_no_attack_that_was_not_run() -> None:
+    limits = (Threshold(metric="recovered_share", limit=0.1, reason="x"), Threshold(metric="psnr", limit=9, reason="y"))
+    results = run(build.inversion(build.recovered(0.0, 0.0, 0.04)), scenarios=(build.server(*limits),))
+    text = summarise(results, WORDS).overall
+    assert "not run" not in text
+    assert "Limits for which no attack gave a figure: 1." in text
+    assert text.startswith("Of 1 findings: 1 within the limit.")
+
+
+def test_the_console_counts_as_the_first_page_does() -> None:
+    unfit = build.inversion(status="not_applicable", reasons=("needs text",), attack="inversion/dager")
+    control = build.inversion(build.recovered(1.0, 0.4, 1.0), control="positive", scenario="single-record")
+    results = run(build.inversion(build.recovered(0.0, 0.0, 0.04)), unfit, control)
+    page = summarise(results, WORDS)
+    assert _counts(results) == f"{page.overall} 1 attack run does not apply."
+    assert "1 do not apply" not in page.scope
