@@ -18,6 +18,7 @@ from auditor.report.guide import metrics_guide
 from auditor.report.load import Evidence
 from auditor.report.strings import Strings, strings
 from auditor.report.together import together
+from auditor.report.weaknesses import weaknesses
 from auditor.report.worth import no_better_than_constant, worth_rows
 from auditor.resources import folder
 
@@ -178,6 +179,7 @@ def _helpers(words: Strings) -> dict[str, Any]:
         "provision_name": sections.provision_name,
         "settings_rows": sections.settings_rows,
         "worth_rows": worth_rows,
+        "weaknesses": lambda results: weaknesses(results, words),
         "no_better_than_constant": no_better_than_constant,
         "pack_blocks": sections.pack_blocks,
         "judged_claims": sections.judged_claims,
