@@ -137,5 +137,10 @@ def test_what_does_not_apply_is_counted_apart_from_what_was_planned(tmp_path: Pa
     unfit = sum(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in outcomes)
     assert 0 < unfit < len(outcomes)
     text = " ".join("".join(read(golden.page_of_run(folder)).text).split())
-    assert re.search(rf"of {len(outcomes) - unfit} planned attack runs", text)
+    controls = sum(bool(outcome.control) for outcome in outcomes)
+    assert controls > 0
+    assert re.search(rf"of {len(outcomes) - unfit - controls} planned attack runs", text)
+    assert f"beside them, {controls} of {controls} runs that test the attacks themselves (controls)" in text
+    assert "by 2 adversaries" in text
+    assert "Sampling of the protected unit that the figure assumes poisson" in text
     assert f"; {unfit} do not apply." in text
