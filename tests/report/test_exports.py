@@ -10,10 +10,12 @@ import pytest
 
 from auditor.core.findings import ControlStatus, FindingStatus
 from auditor.core.results import Results
+from auditor.report.answers import summarise
 from auditor.report.exports.card import model_card
 from auditor.report.exports.gate import intoto, junit, sarif
 from auditor.report.exports.oscal import oscal
 from auditor.report.exports.pia import EMPTY, EMPTY_TEXT, pia
+from auditor.report.formatting import number
 from auditor.report.load import Evidence
 from auditor.report.render import EXPORTS, render
 from auditor.report.strings import strings
@@ -150,6 +152,16 @@ def test_intoto_binds_the_model_and_never_passes_an_open_run(results: Results) -
         assert verdict == "FAILED"
     elif statuses != {FindingStatus.WITHIN}:
         assert verdict == "WARNED"
+
+
+def test_model_card_points_to_what_it_leaves_out(evidence_of: Callable[[str], Evidence]) -> None:
+    results, words = evidence_of("hundred").results, strings()
+    summary = summarise(results, words)
+    assert summary.untested_more > 0
+    text = model_card(results, words).decode()
+    assert f"and {number(summary.untested_more)} more: the section “What was not tested” of report.html" in text
+    assert f"Ranges are {summary.level} confidence intervals." in text
+    assert "The report with all attacks, limits and controls is report.html or report.pdf" in text
 
 
 def test_model_card_is_plain_text_for_hostile_runs(evidence_of: Callable[[str], Evidence]) -> None:

@@ -7,7 +7,7 @@ from auditor.policy.decisions import Decided
 from auditor.report.answers import summarise
 from auditor.report.describe import sentence_case
 from auditor.report.exports.people import accepted_in
-from auditor.report.formatting import date, short_hash
+from auditor.report.formatting import date, number, short_hash
 from auditor.report.strings import Strings
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|!~])")
@@ -30,12 +30,16 @@ def model_card(results: Results, words: Strings, decided: Decided | None = None)
         lines.append(
             f"| {escaped(answer.question)} | {escaped(words.word(answer.group, answer.status))} | {escaped(found)} |"
         )
-    lines += ["", escaped(summary.overall), ""]
+    level = [words.plain("exports.card_level", level=summary.level)] if summary.level else []
+    lines += ["", escaped(" ".join((summary.overall, *level))), ""]
     accepted = accepted_in(decided, words)
     lines += [f"- {escaped(f'{name}: {by.sentence}')}" for name, by in accepted.items()]
     lines += [*([""] if accepted else []), f"### {words.plain('exports.card_untested')}", ""]
     lines += [f"- {escaped(item.text)}" for item in summary.untested]
+    if summary.untested_more:
+        lines += [f"- {escaped(words.plain('exports.card_more', count=number(summary.untested_more)))}"]
     lines += [f"- {escaped(words.plain('untested.always'))}", ""]
+    lines += [escaped(words.plain("exports.card_rest")), ""]
     lines += [escaped(words.plain("exports.card_source", hash=short_hash(results.sha256))), ""]
     return "\n".join(lines).encode("utf-8")
 
