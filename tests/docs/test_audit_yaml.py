@@ -6,7 +6,7 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from auditor.config.load import load_audit
+from auditor.config.load import load_audit, load_scenario
 from auditor.config.settings import AuditSettings
 
 
@@ -18,6 +18,13 @@ def test_the_example_loads(repository: Path, tmp_path: Path) -> None:
     assert document.settings.privacy.noise_multiplier == 0.8
     line = next(i for i, row in enumerate(example.splitlines(), 1) if "noise_multiplier" in row)
     assert document.positions["privacy.noise_multiplier"].startswith(f"audit.yaml:{line}:")
+
+
+def test_what_it_says_of_the_experimental_attack_is_so(repository: Path) -> None:
+    """The page names the default list that holds it."""
+    text = " ".join((repository / "docs" / "audit-yaml.md").read_text().split())
+    assert "It is experimental and in the default list of `honest-server` all the same" in text
+    assert "membership/update-density" in load_scenario("honest-server", relative_to=repository).attacks
 
 
 def _names(model: type[BaseModel]) -> set[str]:
