@@ -104,8 +104,8 @@ _PHRASES: dict[str, Callable[[Mapping[str, float]], Phrase]] = {
         "a training record gets a higher score than another record in {figure} of pairs (50 % is chance)",
     ),
     "advantage": _fixed(
-        "the largest gap between right and wrong accusations",
-        "the largest gap between the shares of rightly and wrongly named records is {figure}",
+        "the gap between right and wrong accusations",
+        "the share of rightly named records less that of wrongly named ones is {figure} (threshold chosen on others)",
     ),
     "recovered_share": _fixed(
         "the share of records recovered closer than chance explains",

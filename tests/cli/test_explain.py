@@ -19,6 +19,7 @@ from auditor.core.privacy import Agreement
 from auditor.core.words import entries, entry_of, plain
 from auditor.policy.bands import Band
 from auditor.policy.risk_reasons import UNFIT, UNRULED, UNSETTLED, UNTESTED
+from auditor.report.strings import strings
 from auditor.resources import folder
 from tests.cli.conftest import Run, refused
 
@@ -150,3 +151,22 @@ def test_every_setting_of_the_schema_can_be_explained(auditor: Run) -> None:
     assert len(paths) > 40
     assert [path for path in paths if not explained_setting(path)] == []
     refused(auditor("explain", "privacy.detla"), "is not a word that the tool explains")
+
+
+def test_advantage_is_told_as_it_is_measured() -> None:
+    """A threshold chosen on other records can give less than nothing, which a largest distance could not."""
+    from torch import linspace, tensor
+
+    from auditor.metrics.membership import measure_membership
+    from auditor.observations.returned import MembershipScores
+
+    inside = tensor([True, True, False, False] * 25)
+    found = measure_membership(MembershipScores(linspace(0, 1, 100).double().roll(7)), inside)
+    (measured,) = [m for m in found.measurements if m.metric == "advantage"]
+    assert measured.value is not None
+    assert measured.value < 0
+    entry = entry_of("advantage")
+    assert entry is not None
+    for text in (entry.says, strings().plain("metrics.advantage.means")):
+        assert "other half" in text
+        assert "argest" not in text
