@@ -7,6 +7,9 @@ from auditor.core.findings import Claim, ClaimKind, FindingStatus
 from auditor.core.results import Results
 
 _DECLARED = ("audit.name", "audit.purpose", "audit.organisation.controller", "privacy.override.reason")
+STATED_EPSILON = "declared:statement:privacy.claimed_epsilon"
+"""The claim on a stated epsilon that the recomputed one does not bear out."""
+
 _STRONG_WORDS = re.compile(
     r"(?<!not )(?<!no )\b(anonym\w*|de-?identified|no personal data|cannot be re-?identified|fully private)\b",
     re.IGNORECASE,

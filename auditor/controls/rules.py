@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.controls.catalogue import Asks, Entry, Where
+from auditor.controls.declared import STATED_EPSILON
 from auditor.controls.evidence import CONTROL_OF, FAMILIES, WORDS, Evidence, Family
 from auditor.core.findings import ControlStatus
 from auditor.policy.words import listed, sentence
 
 _SAID = frozenset({"claim_vs_evidence_check"})
 """Tests of words: they can refute a statement, and show nothing about what people do."""
+
+_TO_CHECK = "A declared figure does not follow from the declared settings: check it before the statement is used."
 
 _PRESUPPOSED = {
     Where.SPECIAL_CATEGORY: "Applies only where data of a special category are processed; declared here: {category}.",
@@ -49,6 +52,7 @@ class Case:
         until: The day until which the evidence counts, in words.
         category: The declared category of the data.
         high: Feared events whose likelihood and severity are both at least 3.
+        unjudged: Limits that this run could not judge, for some attack that they concern.
     """
 
     entry: Entry
@@ -57,6 +61,7 @@ class Case:
     until: str
     category: str = ""
     high: tuple[str, ...] = ()
+    unjudged: int = 0
 
     @property
     def unmet(self) -> Where | None:
@@ -140,9 +145,20 @@ def decide(case: Case) -> Verdict:
 def _achieved(case: Case) -> Verdict:
     if case.against:
         reason = " ".join(text for evidence in case.against for text in evidence.sentences)
+        if _arithmetic(case.against):
+            return Verdict(ControlStatus.INCONCLUSIVE, f"{_TO_CHECK} {reason}", _ids(case.against))
         return Verdict(ControlStatus.CONTRADICTS, reason, _ids(case.against))
     weak = [kind for kind in case.required if kind in case.evidence and case.evidence[kind].supports is None]
     return _open(case, weak) or _supports(case, "")
+
+
+def _arithmetic(against: Sequence[Evidence]) -> bool:
+    """Is all that speaks against a figure that does not follow from the settings? That may be a slip, on either side.
+
+    Whether a person was misled by it, as GDPR Art. 5(1)(a) asks, no computation shows.
+    """
+    denied = {claim for evidence in against for claim, answer in evidence.answers.items() if answer is False}
+    return denied == {STATED_EPSILON}
 
 
 def _assessed(case: Case) -> Verdict:
@@ -183,8 +199,8 @@ def _triage(case: Case) -> Verdict:
     reason = "What an audit finds is not an incident by itself. "
     if not case.leaks:
         reason += (
-            "No success of attacks went beyond a limit in this run; that does not show that nothing happened, for an "
-            "audit does not watch the system in use."
+            f"No success of attacks went beyond a limit in this run{_unjudged(case.unjudged)}; that does not show that "
+            "nothing happened, for an audit does not watch the system in use."
         )
         return Verdict(ControlStatus.INCONCLUSIVE, reason, _ids(case.there))
     reason += (
@@ -194,6 +210,12 @@ def _triage(case: Case) -> Verdict:
     )
     shown = dict.fromkeys((*_ids(case.there), *_ids(case.leaks)))
     return Verdict(ControlStatus.INCONCLUSIVE, reason, tuple(shown))
+
+
+def _unjudged(limits: int) -> str:
+    if not limits:
+        return ""
+    return f", but for {limits:,} {'limit' if limits == 1 else 'limits'} it could not be judged"
 
 
 def _conduct(case: Case) -> Verdict:

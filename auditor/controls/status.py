@@ -8,7 +8,7 @@ from auditor.controls.dates import applicable, leading_date, written
 from auditor.controls.declared import declared_claims
 from auditor.controls.evidence import CLASS_OF_KIND, Evidence, by_kind
 from auditor.controls.rules import Case, Verdict, decide
-from auditor.core.findings import ControlRow, ControlStatus, RiskCell
+from auditor.core.findings import ControlRow, ControlStatus, FindingStatus, RiskCell
 from auditor.core.results import Results
 
 ENTRY_VALID = datetime.timedelta(days=365)
@@ -51,7 +51,7 @@ def _rows(
     high = tuple(dict.fromkeys(cell.event for cell in results.risks if _high(cell)))
     rows = []
     for entry in catalogue.entries:
-        case = Case(entry, evidence, dropped, said, results.organisation.data_category, high)
+        case = Case(entry, evidence, dropped, said, results.organisation.data_category, high, _unjudged(results))
         verdict = _stale(entry, case, until, today) or decide(case)
         rows.append(_row(catalogue, entry, verdict, today))
     return rows
@@ -106,6 +106,18 @@ def expiry(results: Results) -> datetime.date | None:
     """The last day of the evidence, as the tool proposes it; None where the end of the run is not known."""
     finished = leading_date(results.run.finished.replace("T", " "))
     return finished + EVIDENCE_VALID if finished else None
+
+
+def _unjudged(results: Results) -> int:
+    """Limits of adversaries for which some attack did not settle whether they are kept."""
+    open_ends = {FindingStatus.INCONCLUSIVE, FindingStatus.NOT_RUN, FindingStatus.FAILED}
+    names = {scenario.name for scenario in results.scenarios}
+    limits = {
+        (finding.outcome.partition(":")[0], finding.metric)
+        for finding in results.findings
+        if finding.limit is not None and finding.status in open_ends
+    }
+    return sum(name in names for name, _ in limits)
 
 
 def _high(cell: RiskCell) -> bool:
