@@ -24,6 +24,7 @@ from auditor.policy.risk_reasons import (
     has_figures,
     open_ends,
     pieces_of,
+    reach,
     unknown_asks,
     why,
 )
@@ -114,7 +115,7 @@ def _cell(
     pieces = pieces_of(results, planned)
     settled = [piece for piece in pieces if piece.banded.band in _ORDER]
     top = max((piece.banded.band for piece in settled), key=_ORDER.index, default=None)
-    reached = [piece for piece in settled if piece.banded.band == top]
+    reached = sorted((piece for piece in settled if piece.banded.band == top), key=reach, reverse=True)
     cap = verified_cap(results, event, planned, findings)
     reasons = [why(pieces, reached, planned)]
     ends = open_ends(planned, pieces)

@@ -52,6 +52,18 @@ def pieces_of(results: Results, planned: Sequence[Outcome]) -> list[Piece]:
     return found
 
 
+def reach(piece: Piece) -> float:
+    """How far the interval of a figure reaches, on the scale of its band: the worst that it leaves possible."""
+    measurement = piece.measurement
+    if measurement.interval is None:
+        return 0.0
+    high = measurement.interval.high
+    if measurement.metric == "tpr_at_fpr":
+        return high / measurement.at.get("fpr", 1.0)
+    guess = 0.0 if measurement.metric == "recovered_share" else min(measurement.floor or 0.0, 0.999)
+    return (high - guess) / (1.0 - guess)
+
+
 def all_within(planned: Sequence[Outcome], findings: Sequence[Finding]) -> bool:
     """Does every figure of the cell that has a limit keep it?"""
     keys = {outcome.key for outcome in planned}
@@ -69,11 +81,12 @@ def unknown_asks(pieces: Sequence[Piece], planned: Sequence[Outcome]) -> str:
 
 
 def why(pieces: Sequence[Piece], reached: Sequence[Piece], planned: Sequence[Outcome]) -> str:
-    """What gave the level, or why nothing did."""
+    """What gave the level, or why nothing did; ``reached`` begins with the figure that reaches furthest."""
     if reached:
         return f"by {reached[0].outcome.attack}, {reached[0].banded.because}"
     if pieces:
-        return f"by {pieces[0].outcome.attack}, {pieces[0].banded.because}"
+        widest = max(pieces, key=reach)
+        return f"by {widest.outcome.attack}, {widest.banded.because}"
     if all(outcome.status == OutcomeStatus.NOT_APPLICABLE for outcome in planned):
         return "no attack of this kind applies to this target; that is not a sign of resistance"
     if has_figures(planned):

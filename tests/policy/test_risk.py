@@ -283,3 +283,12 @@ def test_updates_before_the_noise_are_not_capped():
 def test_an_attack_above_the_cap_voids_it():
     found = cell(outcome(measurement(0.5, 0.4, 0.6)), accounting=CAPPED, settings=DP_SETTINGS)
     assert found.success_band == "S3"
+
+
+def test_a_cell_quotes_the_widest_of_the_figures_that_gave_its_level():
+    narrow = inversion(recovered(0.0, 0.0, 0.022, floor=0.001))
+    wide = inversion(recovered(0.0, 0.0, 0.044, floor=0.001), attack="inversion/linear-layer")
+    for pair in ((narrow, wide), (wide, narrow)):
+        found = cell(*pair, scenarios=(server(),))
+        assert found.success_band == "S0"
+        assert "By inversion/linear-layer, 0 % to 4.4 % of records" in found.reason
