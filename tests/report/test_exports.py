@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -16,10 +17,11 @@ from auditor.report.exports.gate import intoto, junit, sarif
 from auditor.report.exports.oscal import oscal
 from auditor.report.exports.pia import EMPTY, EMPTY_TEXT, pia
 from auditor.report.formatting import number
-from auditor.report.load import Evidence
+from auditor.report.load import Evidence, load_evidence
 from auditor.report.render import EXPORTS, render
 from auditor.report.strings import strings
 from auditor.report.wording import overclaims
+from tests.report import golden
 from tests.report.example_results import EXAMPLES, HOSTILE
 
 QUESTIONS = {111, 112, 113, 121, 122, 123, *range(211, 216), *range(221, 228)}
@@ -154,13 +156,31 @@ def test_intoto_binds_the_model_and_never_passes_an_open_run(results: Results) -
         assert verdict == "WARNED"
 
 
-def test_model_card_points_to_what_it_leaves_out(evidence_of: Callable[[str], Evidence]) -> None:
-    results, words = evidence_of("hundred").results, strings()
+@pytest.mark.parametrize("name", ["private", "hundred"])
+def test_within_a_limit_is_never_called_in_order(name: str, evidence_of: Callable[[str], Evidence]) -> None:
+    results = evidence_of(name).results
+    within = [finding.id for finding in results.findings if finding.status == FindingStatus.WITHIN]
+    assert within
+    rows = json.loads(sarif(results, strings()))["runs"][0]["results"]
+    kinds = {row["fingerprints"]["auditorFinding/v1"]: row["kind"] for row in rows}
+    assert {kinds[name] for name in within} == {"informational"}
+    assert "pass" not in kinds.values()
+    predicate = json.loads(intoto(results, strings()))["predicate"]
+    assert predicate["passedTests"] == [f"{name} (within limit)" for name in within]
+    assert "Within its limit" in predicate["meaning"]["passedTests"]
+    assert predicate["meaning"].keys() - {"PASSED"} < predicate.keys()
+    told = [entry.text or "" for entry in ElementTree.fromstring(junit(results, strings())).iter("system-out")]
+    assert told
+    assert all(text.startswith("within limit: ") for text in told)
+
+
+def test_model_card_points_to_what_it_leaves_out(tmp_path: Path) -> None:
+    results, words = load_evidence(golden.written("tumour", tmp_path / "run")).results, strings()
     summary = summarise(results, words)
     assert summary.untested_more > 0
     text = model_card(results, words).decode()
     assert f"and {number(summary.untested_more)} more: the section “What was not tested” of report.html" in text
-    assert f"Ranges are {summary.level} confidence intervals." in text
+    assert f"Ranges are {' '.join(summary.level.split())} confidence intervals." in text
     assert "The report with all attacks, limits and controls is report.html or report.pdf" in text
 
 

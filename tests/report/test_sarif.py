@@ -51,7 +51,7 @@ BREAKS: dict[str, Callable[[dict[str, Any]], object]] = {
     "lacks message": lambda log: _first(log).pop("message"),
     "has none of text, id": lambda log: _first(log).update(message={}),
     "is none of notApplicable": lambda log: _first(log).update(kind="bad"),
-    "only a failure has a level": lambda log: _first(log).update(kind="pass", level="error"),
+    "only a failure has a level": lambda log: _first(log).update(kind="open", level="error"),
     "is not the place of ruleId": lambda log: _first(log).update(ruleIndex=9999),
     "severity is no property": lambda log: _first(log).update(severity="high"),
     "is not of the form": lambda log: log["runs"][0]["invocations"][0].update(endTimeUtc="2026-11-20T09:24:55+01:00"),

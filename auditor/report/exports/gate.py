@@ -22,12 +22,15 @@ from auditor.report.strings import Strings
 SKIPPED = (FindingStatus.INCONCLUSIVE, FindingStatus.NOT_RUN, FindingStatus.NOT_APPLICABLE)
 SARIF_KIND = {
     FindingStatus.EXCEEDS: "fail",
-    FindingStatus.WITHIN: "pass",
+    FindingStatus.WITHIN: "informational",
     FindingStatus.INCONCLUSIVE: "open",
     FindingStatus.FAILED: "open",
     FindingStatus.NOT_RUN: "open",
     FindingStatus.NOT_APPLICABLE: "notApplicable",
 }
+"""Within a limit is no pass: the tool never says that something is in order. SARIF 2.1.0 (3.27.9) has "informational"
+for a rule that was evaluated and whose result does not point to a problem by itself."""
+
 CANONICAL = "results.json (canonical JSON, RFC 8785)"
 """The digest is of the canonical form, not of the file's bytes, so the name says so."""
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -70,7 +73,8 @@ def _case(suite: ElementTree.Element, finding: Finding, accepted: Mapping[str, A
     )
     tag = _tag(finding, accepted)
     if not tag:
-        ElementTree.SubElement(case, "system-out").text = _xml(finding.sentence)
+        said = f"{words.word('finding', finding.status.value)}: {finding.sentence}"
+        ElementTree.SubElement(case, "system-out").text = _xml(said)
         return
     people = accepted[finding.id].sentence if finding.id in accepted else ""
     about = {"message": _xml(" ".join(filter(None, (words.word("finding", finding.status.value), people))))}
@@ -159,8 +163,9 @@ def _suppressed(finding: Finding, accepted: Mapping[str, Accepted]) -> dict[str,
 def intoto(results: Results, words: Strings, decided: Decided | None = None) -> bytes:
     """An unsigned in-toto statement (v1) with the test-result predicate (v0.1): evidence bound to the model's hash.
 
-    Beside the fields of the predicate stands ``decisions``: what people accepted and overrode, and what of it counts
-    for nothing. Readers of the predicate pass over fields that they do not know.
+    The predicate has no other words than passed, warned and failed; what they mean here stands in each name that
+    passed and, as ``meaning``, beside them. So does ``decisions``: what people accepted and overrode, and what of it
+    counts for nothing. Readers of the predicate pass over fields that they do not know.
     """
     accepted = accepted_in(decided, words)
     by_status: dict[FindingStatus, list[str]] = {status: [] for status in FindingStatus}
@@ -187,9 +192,10 @@ def intoto(results: Results, words: Strings, decided: Decided | None = None) -> 
                 {"name": "settings", "digest": {"sha256": results.run.settings_sha256}},
                 {"name": "protocol", "digest": {"sha256": results.run.protocol_sha256}},
             ],
-            "passedTests": passed,
+            "passedTests": [f"{name} ({words.word('finding', FindingStatus.WITHIN.value)})" for name in passed],
             "warnedTests": warned,
             "failedTests": failed,
+            "meaning": words.get("exports.intoto_meaning"),
         }
         | ({} if decided is None else {"decisions": _decisions(decided, accepted)}),
     }
