@@ -68,7 +68,11 @@ class Cost:
 
     Attributes:
         gradient_evaluations: Forward-and-backward passes of one update's batch, second-order ones counted as 3.
+        record_gradients: Gradients of single records, many at once.
         queries: Forward passes of one candidate.
+        seconds: Work that no pass of the model measures (forests, linear algebra), on the machine on which
+            :data:`auditor.engine.probe.REFERENCE` was measured.
+        bytes: What it holds at once beyond the model and the records.
         reference_models: Reference models it reads (shared, trained once per run).
         least: Of :attr:`gradient_evaluations`, those without which its answer would be worth nothing; an attack that
             gives something at any time has none.
@@ -78,6 +82,13 @@ class Cost:
     queries: int = 0
     reference_models: int = 0
     least: int = 0
+    record_gradients: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+
+    def passes(self, records: int) -> int:
+        """Gradient passes over batches of so many records, gradients of single records put together into batches."""
+        return max(self.gradient_evaluations, -(-self.record_gradients // max(1, records)))
 
 
 @dataclass(frozen=True)

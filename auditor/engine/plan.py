@@ -76,6 +76,7 @@ class PlannedAttack:
         references: Reference models that it reads.
         seconds: Estimated, without the reference models, which attacks share; None where it does not run.
         cheap: Runs before the costly attacks.
+        bytes: What it holds at once beyond model and records, where it declares that.
         control: Says whether the attack works at all, nothing about the target.
         what_if: Belongs to a sweep: says nothing about the audited settings.
     """
@@ -90,6 +91,7 @@ class PlannedAttack:
     references: int = 0
     seconds: float | None = None
     cheap: bool = False
+    bytes: int = 0
     control: bool = False
     what_if: bool = False
 
@@ -118,7 +120,8 @@ class Plan:
         audits: Of epsilon, with canaries.
         watching_seconds: Estimated, for trainings that are played again to be watched.
         trainings: Of the audited model, the first one included; attacks on the released model are done on each.
-        training_bytes: What a worker holds to train a stack of models, without activations and torch itself.
+        training_bytes: What a worker holds to train a stack of models, or to attack if that is more, without
+            activations and torch itself.
         protocol: What the digest is of.
     """
 
@@ -240,7 +243,10 @@ def make_plan(document: AuditDocument, target: Target, *, speed: Speed) -> Plan:
         training_seconds=training if target.weights is None else 0.0,
         variants=variants,
         audits=plan_audits(settings, target),
-        training_bytes=model_bytes(target.model.shape, models=min(STACK, BLOCK * settings.federation.clients)),
+        training_bytes=max(
+            model_bytes(target.model.shape, models=min(STACK, BLOCK * settings.federation.clients)),
+            *(row.bytes for row in (*rows, *what_if)),
+        ),
         trainings=settings.trainings,
         watching_seconds=watched * speed.watching_seconds(settings.federation, shape=target.model.shape),
     )
@@ -353,7 +359,8 @@ class _Planner:
             updates=updates,
             references=cost.reference_models,
             seconds=seconds,
-            cheap=view in TRAININGS or max(cost.gradient_evaluations, cost.queries) <= CHEAP,
+            cheap=view in TRAININGS or max(cost.passes(shape.records_per_update), cost.queries) <= CHEAP,
+            bytes=cost.bytes,
             control=control,
         )
 
@@ -388,7 +395,7 @@ class _Planner:
         if self.budget.updates is not None:
             return min(self.budget.updates, distinct)
         behind = max(1, self.shape.records_per_update * clients)
-        if cost.gradient_evaluations > CHEAP:
+        if cost.passes(behind) > CHEAP:
             return min(max(LEAST_UPDATES, min(-(-SOME_RECORDS // behind), FEW_UPDATES)), distinct)
         wanted = -(-MANY_RECORDS // behind)
         fits = _UPDATE_BYTES // (4 * max(1, self.shape.parameters))

@@ -184,7 +184,7 @@ class TestEveryAttack:
     def test_states_its_cost(self, name: str) -> None:
         cost = made(name).cost(target_of(name).model.shape)
         assert isinstance(cost, Cost)
-        assert cost.gradient_evaluations + cost.queries > 0
+        assert cost.gradient_evaluations + cost.record_gradients + cost.queries > 0
 
     def test_returns_what_can_be_measured(self, name: str) -> None:
         check_output(run(name), candidates=120, input_shape=target_of(name).model.shape.input_shape)

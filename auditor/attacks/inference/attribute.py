@@ -1,5 +1,6 @@
 """A hidden attribute of a known record, from the model's answers on each value it may have."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
@@ -11,6 +12,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from torch import Tensor
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
+from auditor.attacks.forests import grow
 from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape
@@ -22,6 +24,8 @@ from auditor.observations.returned import Attributions
 
 SMALLEST_CHANCE = 1e-6
 TREES = 200
+TREE_SECONDS = 2e-6
+"""Of one forest, for each record and feature: measured, one core."""
 
 
 class AttributeInference:
@@ -65,8 +69,8 @@ class AttributeInference:
         return []
 
     def cost(self, shape: TargetShape) -> Cost:
-        """One query for each value; two stand for the least there can be."""
-        return Cost(queries=2)
+        """One query for each value (two stand for the least there can be), and two forests: prior and baseline."""
+        return Cost(queries=2, seconds=2 * TREE_SECONDS * shape.population * math.prod(shape.input_shape))
 
     def asked_column(self, columns: Sequence[Column], population: Records) -> Column:
         """The column of the parameters, or the one that is hardest to guess.
@@ -96,9 +100,13 @@ class AttributeInference:
             raise AttackFailed(f"column '{seen.column.name}' is {seen.column.kind}; the attack asks for a category")
         model = FunctionalModel(known.model, device=context.device, batch_norm="eval")
         state, candidates = model.complete(seen.state), seen.candidates.to(context.device)
-        prior = imputed(known.population, seen.candidates, seen.column, with_label=False, seed=context.seed)
+        prior = imputed(
+            known.population, seen.candidates, seen.column, with_label=False, seed=context.seed, context=context
+        )
         answers = []
         for value in prior.choices:
+            if value and context.out_of_time:
+                raise AttackFailed(f"time ended after {value} of {len(prior.choices)} values; none can be left out")
             with torch.no_grad():
                 losses = model.losses(state, with_value(candidates, seen.column, value))
             answers.append(-losses.double().cpu())
@@ -106,15 +114,27 @@ class AttributeInference:
         return Attributions(scores, prior.choices, notes=(f"asked for column '{seen.column.name}'",))
 
 
-def imputed(population: Records, candidates: Records, column: Column, *, with_label: bool, seed: int) -> Attributions:
+def imputed(
+    population: Records,
+    candidates: Records,
+    column: Column,
+    *,
+    with_label: bool,
+    seed: int,
+    context: RunContext | None = None,
+) -> Attributions:
     """Log-chance of each value given the rest of the record, from population records alone.
 
     ``with_label=True`` is the baseline of an adversary without the model; ``False`` the prior of one with it, whose
-    model brings in the label.
+    model brings in the label. With a ``context`` that has a deadline, fewer trees grow where time is short.
+
+    Raises:
+        AttackFailed: where no time is left at all.
     """
     values = slots(population.inputs, column)
     forest = ExtraTreesClassifier(TREES, min_samples_leaf=3, random_state=seed % 2**32)
-    forest.fit(_rest(population, column, with_label=with_label), values.numpy())
+    known = _rest(population, column, with_label=with_label)
+    grow(forest, known, values.numpy(), context=context or RunContext(), share=0.8)
     found = np.full((len(candidates), column.stop - column.start), SMALLEST_CHANCE)
     found[:, forest.classes_] = forest.predict_proba(_rest(candidates, column, with_label=with_label))
     scores = torch.from_numpy(found).clamp_min(SMALLEST_CHANCE).log()

@@ -1,5 +1,6 @@
 """A copy of the model, made from its answers; then membership on the copy."""
 
+import time
 from typing import Annotated, ClassVar
 
 import torch
@@ -23,6 +24,9 @@ HELD_OUT = 0.3
 """Share of the population that is never learned from: there the copy is compared with the original."""
 
 LEAST_POPULATION = 100
+
+LEAST_STEPS = 0.1
+"""Share of the steps below which a copy is none."""
 
 
 class ModelStealing:
@@ -68,7 +72,11 @@ class ModelStealing:
         return Cost(gradient_evaluations=2 * self.params.steps, queries=1)
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
-        """Calibrated loss on the copy, ``(candidates,)``; agreement of copy and baseline on held-out records."""
+        """Calibrated loss on the copy, ``(candidates,)``; agreement of copy and baseline on held-out records.
+
+        Raises:
+            AttackFailed: where something is missing, or time ends before there is a copy.
+        """
         assert isinstance(seen, Queries)
         if seen.inputs is None or known.population is None or known.population_outputs is None:
             raise AttackFailed("the candidates themselves, population records, or answers on them are missing")
@@ -80,8 +88,13 @@ class ModelStealing:
         start = model.initial_state(derive_seed(context.seed, "copy"))
         soft = answers.log_softmax(dim=1).exp()
         hard = F.one_hot(everyone.labels, num_classes=soft.shape[1]).to(soft)
-        copy = self._learned(model, start, everyone.inputs[asked], soft[asked], context)
-        blind = self._learned(model, start, everyone.inputs[asked], hard[asked], context)
+        inputs, took = everyone.inputs[asked], self.params.steps
+        copy, took = self._learned(model, start, inputs, soft[asked], context, most=took, end=_half(context))
+        blind, done = self._learned(model, start, inputs, hard[asked], context, most=took, end=context.deadline)
+        if min(took, done) < LEAST_STEPS * self.params.steps:
+            raise AttackFailed(f"time ended after {min(took, done)} of {self.params.steps} steps of the copy")
+        if done < self.params.steps:
+            context.shortened.append(f"{took} of {self.params.steps} steps of the copy, {done} of its baseline")
         said = answers[kept].argmax(dim=1)
         agrees = [_answers(model, state, everyone.inputs[kept]).argmax(dim=1) == said for state in (copy, blind)]
         candidates = Records(seen.inputs, seen.labels)
@@ -91,17 +104,24 @@ class ModelStealing:
         )
 
     def _learned(
-        self, model: FunctionalModel, start: State, inputs: Tensor, targets: Tensor, context: RunContext
-    ) -> dict[str, Tensor]:
-        """Cross-entropy against soft answers; both models see the same batches."""
+        self,
+        model: FunctionalModel,
+        start: State,
+        inputs: Tensor,
+        targets: Tensor,
+        context: RunContext,
+        *,
+        most: int,
+        end: float | None,
+    ) -> tuple[dict[str, Tensor], int]:
+        """Cross-entropy against soft answers, and how many steps were taken; both models see the same batches."""
         generator = torch.Generator().manual_seed(derive_seed(context.seed, "batches"))
         optimiser = Optimiser("adam", self.params.learning_rate)
         state, names = dict(start), list(model.trainable)
         memory = optimiser.start([state[name] for name in names])
-        for step in range(self.params.steps):
-            if context.out_of_time:
-                context.shortened.append(f"{step} of {self.params.steps} steps")
-                break
+        for step in range(most):
+            if end is not None and time.monotonic() > end:
+                return state, step
             batch = torch.randint(len(inputs), (self.params.batch_size,), generator=generator)
             leaves = {name: state[name].detach().requires_grad_() for name in names}
             outputs = _answers(model, {**state, **leaves}, inputs[batch], grad=True)
@@ -110,7 +130,12 @@ class ModelStealing:
             stepped = optimiser.step([state[name] for name in names], gradients, memory)
             memory = stepped.memory
             state |= dict(zip(names, stepped.parameters, strict=True))
-        return state
+        return state, most
+
+
+def _half(context: RunContext) -> float | None:
+    """When half of the time that is left has gone: the baseline takes as long as the copy."""
+    return None if context.deadline is None else (time.monotonic() + context.deadline) / 2
 
 
 def _answers(model: FunctionalModel, state: State, inputs: Tensor, *, grad: bool = False) -> Tensor:

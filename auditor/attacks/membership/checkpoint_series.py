@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from auditor.attacks.base import AttackParams, Cost, Knowledge, Needs, RunContext
 from auditor.attacks.membership.statistics import signal
@@ -53,11 +54,14 @@ class CheckpointSeries:
             raise AttackFailed(f"needs two checkpoints; {len(seen.states)} were handed on")
         model = FunctionalModel(known.model, device=context.device, batch_norm="eval")
         candidates = seen.candidates.to(context.device)
-        rows = []
-        for state in seen.states:
+        rows: list[Tensor] = []
+        for state in reversed(seen.states):  # the last one is needed, then the ones nearest to it
+            if len(rows) >= 2 and context.out_of_time:
+                context.shortened.append(f"{len(rows)} of {len(seen.states)} checkpoints fit before the deadline")
+                break
             with torch.no_grad():
                 outputs = torch.cat([model.outputs(state, part) for part in torch.split(candidates.inputs, BATCH)])
                 losses = model.loss(outputs, candidates.labels)
             rows.append(signal(outputs, losses, candidates.labels, task=known.model.task))
-        scores = rows[-1] - torch.stack(rows[:-1]).mean(dim=0)
+        scores = rows[0] - torch.stack(rows[:0:-1]).mean(dim=0)
         return MembershipScores(scores, notes=(f"{len(rows)} checkpoints",))

@@ -13,7 +13,8 @@ from auditor.learning.functional import FunctionalModel
 from auditor.observations.released import Observation, Weights
 from auditor.observations.returned import MembershipScores
 
-MEMORY = 64 * 2**20
+MEMORY = 16 * 2**20
+"""Gradient values of single records that are computed at once."""
 
 
 class GradientNorm:
@@ -27,7 +28,7 @@ class GradientNorm:
     title: ClassVar[str] = "Membership by the size of a record's gradient"
     paper: ClassVar[str] = "Nasr et al., 2019, arXiv:1812.00910"
     needs: ClassVar[Needs] = Needs(frozenset({Grant.MODEL_WEIGHTS}))
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     observes: ClassVar[tuple[type, ...]] = (Weights,)
     attack_class: ClassVar[str] = "membership"
 
@@ -46,10 +47,15 @@ class GradientNorm:
 
     def cost(self, shape: TargetShape) -> Cost:
         """A gradient of each candidate."""
-        return Cost(gradient_evaluations=shape.members + shape.nonmembers)
+        candidates = shape.members + shape.nonmembers
+        return Cost(record_gradients=candidates, bytes=3 * 4 * min(MEMORY, candidates * shape.parameters))
 
     def run(self, seen: Observation, known: Knowledge, context: RunContext) -> MembershipScores:
-        """Minus the norm of each candidate's gradient, shape ``(candidates,)``."""
+        """Minus the norm of each candidate's gradient, shape ``(candidates,)``.
+
+        Raises:
+            AttackFailed: where time ends before each candidate has one.
+        """
         assert isinstance(seen, Weights)
         if seen.candidates is None:
             raise AttackFailed("no candidate records were handed on with the weights")
@@ -60,6 +66,8 @@ class GradientNorm:
         chunk = max(1, MEMORY // size)
         norms = []
         for start in range(0, len(candidates), chunk):
+            if start and context.out_of_time:
+                raise AttackFailed(f"time ended after the gradients of {start} of {len(candidates)} candidates")
             rows = model.per_record_gradients(state, candidates[slice(start, start + chunk)])
             flat = torch.cat([row.flatten(1) for row in rows.values()], dim=1)
             order = {"l1": 1.0, "l2": 2.0, "max": torch.inf}[self.params.norm]

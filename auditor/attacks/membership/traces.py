@@ -14,7 +14,7 @@ from auditor.observations.model import SharedModel, State
 from auditor.observations.records import Records
 from auditor.observations.released import Rounds, RoundView
 
-MEMORY = 64 * 2**20
+MEMORY = 16 * 2**20
 """Numbers held at once for the gradients of single records."""
 SMALLEST_NORM = 1e-12
 BATCH = 512
