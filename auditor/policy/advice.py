@@ -28,6 +28,7 @@ class Adviser:
         positions: Setting path to its place in the file.
         curves: What the sweeps of the run measured.
         sums: What the run measured against sums of updates.
+        records: That the audit holds, of all splits together; zero where that is not known.
     """
 
     def __init__(
@@ -36,11 +37,14 @@ class Adviser:
         positions: Mapping[str, str],
         curves: Sequence[Curve] = (),
         sums: Mapping[Target, Summed] = MappingProxyType({}),
+        *,
+        records: int = 0,
     ) -> None:
         self._settings = settings
         self._positions = positions
         self._curves = curves
         self._sums = sums
+        self._records = records
 
     def setting(self, path: str) -> Any:
         """The value of ``a.b.c``; None where there is none."""
@@ -117,13 +121,20 @@ class Adviser:
     def _settle(self, outcome: Outcome, measurement: Measurement, limit: float) -> str:
         if measurement.floor is not None and not measurement.refused and _no_worse(limit, measurement):
             return (
-                f"A guess without the attack already reaches {quantity(measurement.floor, measurement.unit)}. For an "
-                f"answer on this target, set a limit beyond it in scenario '{outcome.scenario}' before the next run."
+                f"A guess without the attack already reaches {quantity(measurement.floor, measurement.unit)}, so this "
+                "limit cannot tell a leak from a guess on this target. Read the figure beside the guess; another limit "
+                "needs a reason of its own, and wanting an answer is none."
             )
         needed = records_needed(measurement, limit)
         if needed is not None and needed > measurement.n:
             if needed > _HOPELESS * measurement.n:
                 return "The figure sits on the limit: no sample of a usual size settles on which side."
+            if outcome.attack_class == "membership" and 0 < self._records < needed:
+                return (
+                    f"This sample cannot tell: about {needed:,} {measurement.n_of.partition(',')[0]} would, and the "
+                    f"audit holds {self._records:,} records in all. Where more can be had, add "
+                    f"{self._where_to_add(outcome)}."
+                )
             more = _more(needed / measurement.n)
             return f"{more} would settle it if the rate stays: {self._where_to_add(outcome)}."
         if measurement.refused:

@@ -41,7 +41,9 @@ def _limits(results: Results, findings: tuple[Finding, ...]) -> tuple[str, ...]:
 
 
 def _findings(results: Results) -> tuple[Finding, ...]:
-    adviser = Adviser(results.settings, results.positions, curves(results), summed(results))
+    shape = results.target.shape
+    held = shape.members + shape.nonmembers + shape.population
+    adviser = Adviser(results.settings, results.positions, curves(results), summed(results), records=held)
     weak = powerless(results.outcomes)
     limits = {scenario.name: scenario.thresholds for scenario in results.scenarios if not scenario.control}
     found: list[Finding] = []

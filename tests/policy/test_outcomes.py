@@ -227,10 +227,14 @@ def test_what_the_sample_allows_is_not_repeated_where_it_has_a_limit_of_its_own(
 
 @pytest.mark.parametrize(
     ("value", "more"),
-    [(0.04, "About 4 times as many"), (0.02, "About 50 % more"), (0.029, "About 3 times as many")],
+    [
+        (0.04, "This sample cannot tell: about 4,000 members would"),
+        (0.02, "About 50 % more"),
+        (0.022, "About 90 % more"),
+    ],
 )
 def test_how_many_more_would_settle_it(value, more):
-    high = {0.04: 0.06, 0.02: 0.0567, 0.029: 0.06}[value]
+    high = {0.04: 0.06, 0.02: 0.0567, 0.022: 0.0605}[value]
     assert more in findings(outcome(measurement(value, 0.01, high)))[KEY].advice
 
 
@@ -241,6 +245,7 @@ def test_where_a_guess_reaches_the_limit_the_advice_says_so():
     found = findings(inversion(labels), **run)["honest-server:inversion/gradient-matching@trained:label_accuracy"]
     assert found.status == FindingStatus.INCONCLUSIVE
     assert "already reaches 95 %" in found.advice
+    assert "set a limit" not in found.advice
 
 
 @pytest.mark.parametrize(
