@@ -28,19 +28,22 @@ class ReluTrap:
     """One neuron of a layer before a ReLU is set to fire for one candidate; its row then moves for members alone.
 
     Pichler, Romanelli, Rey Vega and Piantanida, 2022, arXiv:2203.16463: the server sends weights under which the
-    gradient is zero unless the record is in the batch. They set a whole network up for one record; here each neuron of
-    the layer asks about another candidate, so that a round answers as many questions as the layer has neurons. A row
-    is the direction that tells its candidate best from the others (linear discriminant), its bias leaves the candidate
-    just above zero. The score is the cosine between what the row did and what the candidate alone would have made of
-    it: 1 where it fired alone, 0 where nothing fired, in between where a similar record did.
+    gradient is zero unless the record asked about is in the batch. Here each neuron of a layer asks about another
+    candidate, so that a round answers as many questions as the layer has neurons. A row is the direction that tells
+    its candidate best from the others (linear discriminant), its bias leaves the candidate just above zero. The score
+    is the size of the cosine between what the row did and what the candidate alone would have made of it: 1 where it
+    fired alone, 0 where nothing fired, in between where a similar record did. Its sign is left out, for over several
+    local steps a neuron may be pushed either way.
 
     A linear neuron can single out only records that lie at the edge of the others, which in many dimensions nearly all
-    do and in few do not. The model is useless in these rounds: a client that looks at its loss notices.
+    do and in few do not. Rows are fitted to the candidates as the model reads them in evaluation: dropout, batch
+    statistics or augmentation before the layer break the traps, and a low figure there shows little. The model is
+    useless in these rounds: a client that looks at its loss notices.
     """
 
     name: ClassVar[str] = "membership/relu-trap"
     title: ClassVar[str] = "Membership by a neuron that fires for one record alone"
-    paper: ClassVar[str] = "Pichler et al., 2022, arXiv:2203.16463, section III"
+    paper: ClassVar[str] = "Pichler et al., 2022, arXiv:2203.16463"
     needs: ClassVar[Needs] = Needs(
         frozenset({Grant.JOINS_MANY_ROUNDS, Grant.ALTERS_MODEL}),
         traits={
@@ -118,7 +121,8 @@ class ReluTrap:
         """The cosine of each candidate's own row in the round that asked about it, ``(candidates,)``.
 
         From sums the scores say whether any client holds the record. The log's ``before`` must be what
-        :meth:`altered` made, its rounds in the order of the turns.
+        :meth:`altered` made, its rounds in the order of the turns, and each candidate must have been asked about in
+        one of them: one that was not gets the mean of the others.
         """
         assert isinstance(seen, Rounds)
         if not seen.senders:

@@ -24,6 +24,16 @@ TURNS = 15
 """Turns of 128 neurons that 1,797 records take."""
 
 
+def mixed(seed: int) -> Tensor:
+    """An order of the records asked about in which members and others share the turns."""
+    return torch.randperm(1797, generator=torch.Generator().manual_seed(seed + 1000))
+
+
+def owners(played: Federation, *, seed: int = 0) -> Tensor:
+    """The client of each record asked about, -1 for none."""
+    return torch.cat([played.owner, torch.full((1797 - len(played.owner),), -1)])[mixed(seed)]
+
+
 def trapped(*, seed: int = 0, clip: float | None = None, noise: float = 0.0) -> tuple[Federation, Records]:
     """A federation whose last rounds are altered, and all records asked about: 700 members and 1,097 others."""
     population = digits(label_noise=0.3, seed=seed).population
@@ -31,7 +41,7 @@ def trapped(*, seed: int = 0, clip: float | None = None, noise: float = 0.0) -> 
 
     def alter(state: dict[str, Tensor], candidates: Records) -> dict[str, Tensor]:
         both = torch.cat([candidates.inputs, population.inputs]), torch.cat([candidates.labels, population.labels])
-        asked.append(Records(*both))
+        asked.append(Records(*both)[mixed(seed)])
         return ATTACK.altered(state, asked[0], MODEL, turn=len(asked) - 1)
 
     played = federation(rounds=20, alter=alter, altered_rounds=TURNS, clip=clip, noise=noise, seed=seed)
@@ -42,7 +52,7 @@ def scores_of(played: Federation, asked: Records, client: int | None) -> tuple[T
     """Scores of a client's members and of those whom nobody holds."""
     log = played.seen(secure=client is None).rounds[-TURNS:]
     scores = ATTACK.run(Rounds(log, asked, client, played.local), Knowledge(shared_model()), RunContext()).scores
-    owner = torch.cat([played.owner, torch.full((len(asked) - len(played.owner),), -1)])
+    owner = owners(played)
     return scores[owner >= 0 if client is None else owner == client], scores[owner < 0]
 
 
@@ -70,7 +80,7 @@ def test_a_client_without_the_records_gives_nothing_away(open_game: tuple[Federa
     played, asked = open_game
     log = played.seen().rounds[-TURNS:]
     scores = ATTACK.run(Rounds(log, asked, 3, played.local), Knowledge(shared_model()), RunContext()).scores
-    owner = torch.cat([played.owner, torch.full((len(asked) - len(played.owner),), -1)])
+    owner = owners(played)
     theirs, nobodys = scores[owner == 7], scores[owner < 0]
     assert 0.4 <= area(torch.cat([theirs, nobodys]), torch.arange(len(theirs) + len(nobodys)) < len(theirs)) <= 0.6
     assert (theirs > nobodys.max()).sum() == 0
