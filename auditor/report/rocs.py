@@ -1,5 +1,6 @@
 """Curves of membership inference as figures: who is recognised at which share of false alarms."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -50,7 +51,7 @@ def _roc(name: str, part: list[tuple[Outcome, np.ndarray]], results: Results, wo
     holds = bounded and all(released_only(results, outcome) for outcome, _ in part)
     cap = np.array(points_of_cap) if holds else None
     labels = [_curve_label(outcome, part, words) for outcome, _ in part]
-    curves = [Curve(label, rows) for label, (_, rows) in zip(labels, part, strict=True)]
+    curves = [Curve(label, rows, _claimed_from(o)) for label, (o, rows) in zip(labels, part, strict=True)]
     text = RocWords(
         x_axis=words.plain("results.roc_x"),
         y_axis=words.plain("results.roc_y"),
@@ -67,7 +68,11 @@ def _roc(name: str, part: list[tuple[Outcome, np.ndarray]], results: Results, wo
         id=name,
         title=words.plain("results.roc_title", scenario=scenario_title(results, part[0][0].scenario)),
         caption=" ".join(
-            [*_roc_caption(rates, floor is not None, words), *_cap_words(results, part, holds, bounded, words)]
+            [
+                *_unclaimed_words(curves, words),
+                *_roc_caption(rates, floor is not None, words),
+                *_cap_words(results, part, holds, bounded, words),
+            ]
         ),
         alt=words.plain("results.roc_alt", count=number(len(part)), parts=_roc_parts(points, words)),
         wide=wide,
@@ -78,6 +83,25 @@ def _roc(name: str, part: list[tuple[Outcome, np.ndarray]], results: Results, wo
 
 def _is_rate(measurement: Measurement) -> bool:
     return measurement.metric == "tpr_at_fpr" and "fpr" in measurement.at
+
+
+def _claimed_from(outcome: Outcome) -> float:
+    """The fewest false alarms at which a figure is stated; infinite where the sample allows none."""
+    rates = [m for m in outcome.measurements if _is_rate(m)]
+    if not any(m.value is None for m in rates):
+        return 0.0
+    return min((m.at["fpr"] for m in rates if m.value is not None), default=math.inf)
+
+
+def _unclaimed_words(curves: Sequence[Curve], words: Strings) -> list[str]:
+    """Where the curves may not be read, and that they are drawn faintly there."""
+    bounds = {curve.claimed_from for curve in curves if curve.claimed_from > 0}
+    if not bounds:
+        return []
+    if bounds == {math.inf}:
+        return [words.plain("results.roc_all_faint")]
+    fewest = ", ".join(percent(bound) for bound in sorted(bounds) if math.isfinite(bound))
+    return [words.plain("results.roc_faint", fpr=fewest)]
 
 
 def _chance(measurement: Measurement) -> float:

@@ -64,6 +64,24 @@ def test_curves_are_read_against_what_is_told_without_the_model() -> None:
     assert "dash-dotted" not in caption(curve(rate(0.25, 0.18, 0.33)))
 
 
+def drawn(*outcomes: Outcome) -> str:
+    """The figure as drawn."""
+    evidence = SimpleNamespace(results=build.results(*outcomes), array=lambda ref: ROC)
+    return str(roc_figures(evidence, outcomes[0].scenario, strings("en"))[0].wide)  # type: ignore[arg-type]
+
+
+def test_the_part_in_which_no_claim_is_allowed_is_faint_and_said() -> None:
+    stated = rate(0.5, 0.4, 0.6)
+    text = caption(curve(stated, REFUSED))
+    assert text.startswith("Where a curve is thin and has no band, on the grey ground, the sample is too small")
+    assert "the fewest false alarms with a figure are 10\u202f%." in text
+    assert "thin" not in caption(curve(stated))
+    assert "at any of the false alarms" in caption(curve(REFUSED))
+    # The band ends where figures end, so that the faint part adds one line and the ground one shape.
+    whole, part = drawn(curve(stated)), drawn(curve(stated, REFUSED))
+    assert part.count("<path") == whole.count("<path") + 2
+
+
 @pytest.mark.parametrize(
     ("mechanism", "grant", "covered"),
     [

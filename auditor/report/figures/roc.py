@@ -19,10 +19,16 @@ _FAR = 0.25
 
 @dataclass(frozen=True)
 class Curve:
-    """One attack: ``rows`` (fpr, tpr, tpr_low, tpr_high) with its name."""
+    """One attack: ``rows`` (fpr, tpr, tpr_low, tpr_high) with its name.
+
+    Attributes:
+        claimed_from: The fewest false alarms at which the run states a figure of it; to the left it is drawn faintly
+            and without its band. Infinite where no figure is stated.
+    """
 
     label: str
     rows: Array
+    claimed_from: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ def draw_roc(
     def draw_on(drawing: Any, width_mm: float) -> None:
         axes = drawing.subplots()
         _frame(axes, least, words)
+        _unclaimed(axes, least, min((curve.claimed_from for curve in curves), default=0.0))
         axes.plot([least, 1], [least, 1], color=canvas.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.annotate(
             words.guessing, (1, least**0.1), xytext=(-3, -9), textcoords="offset points", ha="right", va="top",
@@ -55,7 +62,7 @@ def draw_roc(
         if cap is not None:
             _cap(axes, cap, least, words.cap)
         for index, curve in enumerate(curves):
-            _curve(axes, curve.rows, least, canvas.SERIES[index % len(canvas.SERIES)])
+            _curve(axes, curve, least, canvas.SERIES[index % len(canvas.SERIES)])
         _labels(axes, curves, least)
 
     return canvas.draw(name, draw_on, heights_mm=(66.0, 84.0))
@@ -81,6 +88,12 @@ def _frame(axes: Any, floor: float, words: RocWords) -> None:
     axes.set_ylabel(words.y_axis)
 
 
+def _unclaimed(axes: Any, least: float, claimed_from: float) -> None:
+    """A grey ground where the sample lets no figure be stated."""
+    if claimed_from > least:
+        axes.axvspan(least, min(claimed_from, 1.0), color=canvas.FAINT, linewidth=0, zorder=0)
+
+
 def _blind(axes: Any, floor: Array, label: str) -> None:
     """What is told without the model, as a dash-dotted line with a name at its left end."""
     axes.plot(floor[:, 0], floor[:, 1], color=canvas.MUTED, linewidth=1.0, linestyle=(0, (6, 2, 1, 2)))
@@ -101,11 +114,16 @@ def _cap(axes: Any, cap: Array, floor: float, label: str) -> None:
     ).set_in_layout(False)
 
 
-def _curve(axes: Any, rows: Array, floor: float, colour: str) -> None:
-    seen = rows[rows[:, 0] > 0]
-    low = np.clip(seen[:, 2], floor / 10, 1)
-    axes.fill_between(seen[:, 0], low, np.clip(seen[:, 3], floor / 10, 1), color=colour, alpha=0.16, linewidth=0)
-    axes.plot(seen[:, 0], np.where(seen[:, 1] > 0, seen[:, 1], np.nan), color=colour)
+def _curve(axes: Any, curve: Curve, floor: float, colour: str) -> None:
+    """The line with its band where figures are stated; the rest as a faint line alone."""
+    seen = curve.rows[curve.rows[:, 0] > 0]
+    stated = seen[seen[:, 0] >= curve.claimed_from * (1 - 1e-9)]
+    low = np.clip(stated[:, 2], floor / 10, 1)
+    axes.fill_between(stated[:, 0], low, np.clip(stated[:, 3], floor / 10, 1), color=colour, alpha=0.16, linewidth=0)
+    axes.plot(stated[:, 0], np.where(stated[:, 1] > 0, stated[:, 1], np.nan), color=colour)
+    faint = seen[: len(seen) - len(stated) + 1]
+    if len(stated) < len(seen):
+        axes.plot(faint[:, 0], np.where(faint[:, 1] > 0, faint[:, 1], np.nan), color=colour, linewidth=0.6, alpha=0.45)
 
 
 def _labels(axes: Any, curves: Sequence[Curve], floor: float) -> None:
