@@ -32,7 +32,7 @@ def list_(
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for row in rows:
-        typer.echo(f"{row['name']:<32}{row['title']}")
+        typer.echo(f"{row['name']:<31} {row['title']}")
         if row.get("note"):
             typer.echo(f"{'':<32}{row['note']}")
 

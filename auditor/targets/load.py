@@ -18,6 +18,7 @@ from auditor.targets.doubts import doubts_of
 from auditor.targets.duplicates import content_hash
 from auditor.targets.factory import PROBE
 from auditor.targets.fields import Values
+from auditor.targets.layouts import AS_IS
 from auditor.targets.loading import Loading
 from auditor.targets.losses import named_loss, per_record
 from auditor.targets.prior import given_prior
@@ -164,7 +165,8 @@ def _summaries(loading: Loading) -> tuple[SplitSummary, ...]:
 def _facts(loading: Loading, shared: SharedModel) -> list[str]:
     shape = " x ".join(map(str, shared.shape.input_shape))
     accepted = loading.accepted
-    facts = [*loading.source.facts, *loading.inputs.facts, f"{accepted.layout.words}; a record is {shape}"]
+    arranged = "" if accepted.layout is AS_IS else f"{accepted.layout.words}; "
+    facts = [*loading.source.facts, *loading.inputs.facts, f"{arranged}a record is {shape}"]
     facts += loading.labels.facts
     if given := accepted.factory.arguments:
         facts.append("the model was built with " + ", ".join(f"{key}={value}" for key, value in given.items()))
