@@ -88,7 +88,8 @@ def summarise(results: Results, words: Strings) -> Summary:
     """What stands on the first page."""
     untested = list(untested_of(results, words))
     answers = (*_attack_answers(results, words), epsilon_answer(results, words))
-    room = fitting(untested, above=len(answers))
+    written = sum(len(text) for answer in answers for text in (answer.figure, *answer.detail))
+    room = fitting(untested, above=written)
     level = usual_level(results)
     return Summary(
         scope=_scope(results, words),
@@ -98,7 +99,7 @@ def summarise(results: Results, words: Strings) -> Summary:
         level="" if level is None else percent(level),
         untested=tuple(room),
         untested_more=len(untested) - len(room),
-        decisions=tuple(decisions_of(results, words, above=len(answers))),
+        decisions=tuple(decisions_of(results, words, above=written)),
     )
 
 
@@ -214,6 +215,8 @@ def _beside_figure(worst: Candidate, results: Results, words: Strings) -> list[s
         detail.append(words.plain("answers.floor", floor=floor_text(m)))
     if worst.finding and worst.finding.limit is not None:
         detail.append(words.plain("answers.limit", limit=quantity(worst.finding.limit, m.unit)))
+    elif worst.finding:
+        detail.append(words.plain("answers.no_limit"))
     if m.interval and m.interval.level != usual_level(results):
         detail.append(words.plain("answers.own_level", level=percent(m.interval.level)))
     if likelihood := _risk_although_within(worst, results, words):

@@ -18,8 +18,8 @@ NAMED = 3
 
 LONGEST = 420
 ROOM = 740
-USUAL, ANSWER = 4, 90
-"""Answers that leave that room, and what each further one takes of it, in characters."""
+USUAL, TAKEN = 1130, 0.4
+"""Characters of answers that leave that room, and what each further one takes of it."""
 
 OTHER_DATA = "; the target is "
 """Part of the reason that the attacks give where their modality is not the target's."""
@@ -143,8 +143,8 @@ def _none_exceeds(cell: RiskCell, results: Results) -> bool:
 
 
 def fitting(items: Sequence[Item], *, above: int = 0) -> list[Item]:
-    """The first items, as many as the page has room for below so many answers."""
-    room = ROOM - ANSWER * max(0, above - USUAL)
+    """The first items, as many as the page has room for below so many characters of answers; always one."""
+    room = ROOM - TAKEN * max(0, above - USUAL)
     shown: list[Item] = []
     for item in map(_short, items):
         room -= len(item.text) + 20

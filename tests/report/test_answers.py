@@ -9,6 +9,7 @@ from auditor.core.results import Results
 from auditor.core.shape import ModelState
 from auditor.policy.judge import judged
 from auditor.report.answers import Answer, summarise
+from auditor.report.decisions import Item, fitting
 from auditor.report.strings import strings
 from tests import results_builder as build
 
@@ -152,3 +153,8 @@ def test_the_console_counts_as_the_first_page_does() -> None:
     page = summarise(results, WORDS)
     assert _counts(results) == f"{page.overall} 1 attack run does not apply."
     assert "1 do not apply" not in page.scope
+
+
+def test_longer_answers_leave_less_room_for_lists() -> None:
+    items = [Item("x" * 100) for _ in range(6)]
+    assert [len(fitting(items, above=chars)) for chars in (0, 1130, 1800, 9000)] == [6, 6, 3, 1]

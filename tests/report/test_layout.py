@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -115,3 +116,18 @@ def test_no_page_is_left_blank(name: str, laid: Callable[[str], Laid]) -> None:
     for number, sheet in enumerate(sheets[1:-1], 2):
         blank = 1 - (sheet.filled - sheet.top) / (sheet.bottom - sheet.top)
         assert blank <= BLANK, (number, round(blank, 2))
+
+
+def test_an_overfull_first_page_flows_into_the_contents(evidence_of: Callable[[str], Evidence]) -> None:
+    """What does not fit stands above the table of contents, not alone on a page. Laid out without the sections."""
+    whole = evidence_of("private")
+    long = [o.model_copy(update={"title": f"{o.title} {'with a long name ' * 40}"}) for o in whole.results.outcomes]
+    results = whole.results.model_copy(update={"outcomes": tuple(long)})
+    markup = page(replace(whole, results=results), printed=True)
+    end = markup.index("</nav>") + len("</nav>")
+    sheets, lines = laid_out(markup[:end] + markup[markup.rindex("</main>") :])
+    summary = max(line.page for line in lines if "Repeat the audit when" in line.text)
+    contents = min(line.page for line in lines if line.text.strip() == "Contents")
+    assert summary > 0
+    assert contents == summary
+    assert sheets[0].filled > sheets[0].bottom * 0.6
