@@ -58,7 +58,7 @@ def draw_roc(
             color=canvas.MUTED, fontsize=8,
         ).set_in_layout(False)  # fmt: skip
         if floor is not None:
-            _blind(axes, floor, words.floor)
+            _blind(axes, floor, least, words.floor)
         if cap is not None:
             _cap(axes, cap, least, words.cap)
         for index, curve in enumerate(curves):
@@ -94,12 +94,13 @@ def _unclaimed(axes: Any, least: float, claimed_from: float) -> None:
         axes.axvspan(least, min(claimed_from, 1.0), color=canvas.FAINT, linewidth=0, zorder=0)
 
 
-def _blind(axes: Any, floor: Array, label: str) -> None:
-    """What is told without the model, as a dash-dotted line with a name at its left end."""
+def _blind(axes: Any, floor: Array, least: float, label: str) -> None:
+    """What is told without the model, as a dash-dotted line; its name stands to its left, where there is room."""
     axes.plot(floor[:, 0], floor[:, 1], color=canvas.MUTED, linewidth=1.0, linestyle=(0, (6, 2, 1, 2)))
+    room = floor[0, 0] >= 10 * least
     axes.annotate(
-        label, (floor[0, 0], floor[0, 1]), xytext=(0, 4), textcoords="offset points", ha="left", va="bottom",
-        color=canvas.MUTED, fontsize=8,
+        label, (floor[0, 0], floor[0, 1]), xytext=(-4 if room else 2, 3), textcoords="offset points",
+        ha="right" if room else "left", va="bottom", color=canvas.MUTED, fontsize=8,
     ).set_in_layout(False)  # fmt: skip
 
 
