@@ -38,13 +38,18 @@ def _few_updates(tests: Sequence[Outcome], words: Strings) -> Iterator[str]:
     few = [outcome for outcome in tests if _rebuilds(outcome) and 0 < outcome.observations <= FEW_UPDATES]
     if not few:
         return
+    titles = {attack_title(outcome) for outcome in few}
     counts = sorted({outcome.observations for outcome in few})
     span = (
         number(counts[0])
         if len(counts) == 1
         else words.plain("weak.span", low=number(counts[0]), high=number(counts[-1]))
     )
-    yield words.plain("weak.few_updates", attacks=_names(few), updates=span)
+    yield words.plain(
+        "weak.few_updates",
+        count=words.plain("weak.attacks" if len(titles) > 1 else "weak.attack", count=number(len(titles))),
+        updates=span,
+    )
 
 
 def _rebuilds(outcome: Outcome) -> bool:

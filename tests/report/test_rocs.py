@@ -73,7 +73,7 @@ def drawn(*outcomes: Outcome) -> str:
 def test_the_part_in_which_no_claim_is_allowed_is_faint_and_said() -> None:
     stated = rate(0.5, 0.4, 0.6)
     text = caption(curve(stated, REFUSED))
-    assert text.startswith("Where a curve is thin and has no band, on the grey ground, the sample is too small")
+    assert text.startswith("Where curves are thin, on the grey ground, the sample is too small")
     assert "the fewest false alarms with a figure are 10\u202f%." in text
     assert "thin" not in caption(curve(stated))
     assert "at any of the false alarms" in caption(curve(REFUSED))
