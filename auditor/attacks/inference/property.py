@@ -182,7 +182,7 @@ def ridge(rows: Tensor, targets: Tensor, asked: Tensor, *, least: float = 0.0) -
     for start in range(0, rows.shape[1], width):
         part = rows[:, start : start + width].double()
         centre = part.mean(dim=0)
-        part -= centre
+        part = part - centre  # not in place: rows of double precision are the caller's
         gram.addmm_(part, part.T)
         across.addmm_(asked[:, start : start + width] - centre, part.T)
     values, vectors = torch.linalg.eigh(gram)
