@@ -22,8 +22,8 @@ BLANK = 0.39
 which is 104 mm of 266 mm."""
 
 PAGES = {"digits": 28, "tumour": 27, "notes": 23}
-"""Measured attacks decide: 22 in the digits sample, 26 in the tumour sample. A third is the list of provisions. Digits and
-tumour each had a page less before the report listed what weakens the evidence, and what the model is worth by class."""
+"""Measured attacks decide: 22 in the digits sample, 26 in the tumour sample. A third is the list of provisions. Digits
+and tumour each had a page less before the report listed what weakens the evidence, and the model's worth by class."""
 
 NAMES = (*golden.SAMPLES, "hundred", "failures", "nothing", "hostile", "non_latin")
 
