@@ -169,7 +169,7 @@ def _answer(topic: str, found: list[Candidate], results: Results, words: Strings
     if worst.measurement.n == 1:
         key = "one_update" if worst.measurement.n_of.startswith("update") else "one_trial"
         return Answer(question, "finding", "inconclusive", words.plain(f"answers.{key}"))
-    status = status_of(worst, found)
+    status = status_of(found)
     detail = [
         *_beside_figure(worst, results, words),
         *_other_states(worst, found, status, words),

@@ -102,12 +102,15 @@ def _topic(outcome: Outcome, measurement: Measurement) -> str:
     return known or (outcome.attack_class if outcome.attack_class in _OF_THEIR_CLASS else "other")
 
 
-def status_of(quoted: Candidate, among: Sequence[Candidate]) -> FindingStatus | None:
-    """The worst status of a question; None where no limit was fixed for any of its figures."""
+def status_of(among: Sequence[Candidate]) -> FindingStatus | None:
+    """The worst status of a question; None where no figure of it is judged.
+
+    An experimental attack that exceeds nothing is not judged either.
+    """
     known = [c.finding.status for c in among if c.finding is not None and c.measurement.value is not None]
-    if quoted.finding is None and not known:
+    worst = min(known, key=WEIGHT.__getitem__, default=FindingStatus.NOT_APPLICABLE)
+    if worst is FindingStatus.NOT_APPLICABLE:
         return None
-    worst = min(known, key=WEIGHT.__getitem__)
     unanswered = worst is FindingStatus.WITHIN and any(c.unanswered for c in among)
     return FindingStatus.INCONCLUSIVE if unanswered else worst
 

@@ -158,3 +158,12 @@ def test_the_console_counts_as_the_first_page_does() -> None:
 def test_longer_answers_leave_less_room_for_lists() -> None:
     items = [Item("x" * 100) for _ in range(6)]
     assert [len(fitting(items, above=chars)) for chars in (0, 1130, 1800, 9000)] == [6, 6, 3, 1]
+
+
+def test_an_experimental_figure_alone_is_measured_and_not_called_inapplicable() -> None:
+    tried = build.outcome(build.measurement(0.03, 0.02, 0.04), experimental=True)
+    judged_one = build.outcome(build.measurement(0.02, 0.01, 0.03), attack="membership/rmia", title="Relative")
+    assert answers(tried)[question("membership")].status == "measured"
+    both = answers(tried, judged_one)[question("membership")]
+    assert both.status == "within"
+    assert "within limit because of another figure: Relative" in said(both)
