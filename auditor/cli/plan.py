@@ -51,7 +51,7 @@ def plan(
 
 
 def _save(made: "Plan", path: Path) -> None:
-    """Fix adversaries, parameters and limits, with the time, before anything is attacked."""
+    """Fix adversaries, parameters, limits and declared settings, with the time, before anything is attacked."""
     import json
     from datetime import UTC, datetime
 
@@ -111,7 +111,8 @@ def _totals(made: "Plan") -> list[str]:
     lines += [
         f"Memory: training holds about {_size(made.training_bytes)} in each worker, beside torch and activations."
     ]
-    return [*lines, f"Protocol {made.protocol_sha256[:12]}: adversaries, parameters and limits as fixed now."]
+    fixed = f"Protocol {made.protocol_sha256[:12]}: adversaries, parameters, limits and declared settings as fixed now."
+    return [*lines, fixed]
 
 
 def _counted(made: "Plan") -> str:
