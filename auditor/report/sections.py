@@ -381,9 +381,8 @@ def _change(pairs: Sequence[tuple[Finding, Measure]], words: Strings) -> Measure
 
 def _named(finding: Finding) -> str:
     """What a finding is about, as one part of a list; its figures stand in the table of findings."""
-    if finding.metric and ": " in finding.sentence:
-        return finding.sentence.partition(": ")[0]
-    return first_sentence(finding.sentence).rstrip(".")
+    first = first_sentence(finding.sentence)
+    return first.partition(": ")[0] if finding.metric and ": " in first else first.rstrip(".")
 
 
 def _listed(groups: dict[str, list[str]]) -> tuple[MeasureToTake, ...]:

@@ -10,6 +10,8 @@ import pytest
 from auditor.core.measurement import OutcomeStatus
 from auditor.report.html import SECTIONS
 from auditor.report.load import load_evidence
+from auditor.report.sections import measures_to_take
+from auditor.report.strings import strings
 from tests.report import golden
 from tests.report.example_results import EXAMPLES, HOSTILE
 from tests.report.page_text import read
@@ -144,3 +146,12 @@ def test_what_does_not_apply_is_counted_apart_from_what_was_planned(tmp_path: Pa
     assert "by 2 adversaries" in text
     assert "Sampling of the protected unit that the figure assumes poisson" in text
     assert f"; {unfit} do not apply." in text
+
+
+def test_a_finding_of_several_sentences_is_named_by_its_first(tmp_path: Path) -> None:
+    results = load_evidence(golden.written("tumour", tmp_path / "run")).results
+    finding = next(f for f in results.findings if f.metric and f.advice)
+    update = {"sentence": "The claim is 3. It is refuted: canaries show more.", "measures": (), "status": "exceeds"}
+    told = finding.model_copy(update=update)
+    (measure, *_) = measures_to_take(results.model_copy(update={"findings": (told,)}), strings()).against
+    assert measure.because == ("The claim is 3",)
