@@ -28,7 +28,7 @@ def grow(forest: Any, features: Any, values: Any, *, context: RunContext, share:
         AttackFailed: where no time is left at the start.
     """
     if context.out_of_time:
-        raise AttackFailed("the time ended before its forest began to grow")
+        raise AttackFailed("time ended before its forest began to grow")
     whole, began = forest.n_estimators, time.monotonic()
     end = None if context.deadline is None else began + share * (context.deadline - began)
     forest.set_params(warm_start=True)

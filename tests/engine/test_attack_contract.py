@@ -18,6 +18,7 @@ from auditor.attacks.base import (
     RunContext,
 )
 from auditor.attacks.registry import available
+from auditor.core.errors import AttackFailed
 from auditor.core.grants import Grant
 from auditor.core.shape import Modality, TargetShape
 from auditor.engine.adversary import check_output
@@ -213,7 +214,13 @@ class TestEveryAttack:
         context = RunContext(seed=5, deadline=time.monotonic())
         kind = observed_kind(name)
         start = time.monotonic()
-        output = attack(attack.Params()).run(observation(kind, table=on_table(name)), needed_knowledge(name), context)
+        try:
+            output = attack(attack.Params()).run(
+                observation(kind, table=on_table(name)), needed_knowledge(name), context
+            )
+        except AttackFailed as failed:  # where a part is worth nothing, in words that name the time
+            assert "time ended" in str(failed)  # noqa: PT017  either end is right, another failure is not
+            return
         assert time.monotonic() - start < 30
         check_output(output, candidates=120, input_shape=target_of(name).model.shape.input_shape)
 
