@@ -21,9 +21,10 @@ BLANK = 0.39
 """Part of a page that may stay empty before the next begins: as much as the tallest figure needs with its caption,
 which is 104 mm of 266 mm."""
 
-PAGES = {"digits": 28, "tumour": 27, "notes": 23}
+PAGES = {"digits": 29, "tumour": 27, "notes": 23}
 """Measured attacks decide: 22 in the digits sample, 26 in the tumour sample. A third is the list of provisions. Digits
-and tumour each had a page less before the report listed what weakens the evidence, and the model's worth by class."""
+and tumour each had a page less before the report listed what weakens the evidence, and the model's worth by class;
+digits another before six updates were attacked, which shows a third limit exceeded."""
 
 NAMES = (*golden.SAMPLES, "hundred", "failures", "nothing", "hostile", "non_latin")
 
