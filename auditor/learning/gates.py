@@ -97,6 +97,8 @@ def _slope(module: nn.Module, inputs: Tensor, path: str, level: float) -> Tensor
     try:
         with torch.enable_grad():
             answer = module(inputs)
+            if not answer.requires_grad:
+                return torch.zeros_like(held[-1])
             (slope,) = torch.autograd.grad(answer.square().sum(), held[-1], materialize_grads=True)
     finally:
         handle.remove()

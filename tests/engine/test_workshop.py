@@ -10,6 +10,7 @@ import torch
 
 from auditor.attacks.membership.lira import Lira
 from auditor.attacks.registry import available
+from auditor.core.grants import Grant
 from auditor.core.measurement import Outcome
 from auditor.engine.environment import numeric_environment
 from auditor.engine.executors import Serial
@@ -142,7 +143,7 @@ def test_without_population_or_recipe_there_are_no_references(tmp_path: Path) ->
     with ran(tmp_path, digits_target(), scenarios=["queries-only.yaml"]) as outcomes:
         by_attack = {outcome.attack: outcome for outcome in outcomes if not outcome.control}
     assert by_attack["membership/lira"].status == "not_applicable"
-    assert any("population_data" in reason for reason in by_attack["membership/lira"].reasons)
+    assert any(Grant.POPULATION_DATA.words in reason for reason in by_attack["membership/lira"].reasons)
     assert by_attack["membership/loss-threshold"].status == "measured"
 
 

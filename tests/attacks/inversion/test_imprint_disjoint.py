@@ -55,7 +55,7 @@ def test_it_alters_the_model_and_reads_sums() -> None:
     assert DisjointImprint.observes == (Aggregate,)
     granted = frozenset({Grant.ALTERS_MODEL, Grant.CLIENT_UPDATE})
     (reason,) = DisjointImprint.needs.unmet(scenario="s", granted=granted, shape=MODEL.shape)
-    assert "aggregate_update" in reason
+    assert "sees the sum of the updates" in reason
 
 
 def test_forty_records_of_ten_clients_are_read_off_their_sum() -> None:
